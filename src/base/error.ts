@@ -177,7 +177,7 @@ export function systemError(error: unknown, kinds: SystemErrorKinds, action: str
   const kind = missing && kinds.missing !== undefined ? kinds.missing : kinds.other;
   const number = errno === undefined ? '' : `[${Math.abs(errno)}] `;
   // Node's text is "ENOENT: no such file or directory, open '/x'": keep the middle, the action already names the file
-  const reason = code === undefined ? message : (message.split(': ')[1]?.split(',')[0] ?? message);
+  const reason = code === undefined ? message : capitalize(message.split(': ')[1]?.split(',')[0] ?? message);
   const hint =
     code === 'ENOSPC' || code === 'EDQUOT'
       ? 'is the file system full?'
@@ -189,3 +189,5 @@ export function systemError(error: unknown, kinds: SystemErrorKinds, action: str
     ...(hint === undefined ? {} : { hint }),
   });
 }
+
+const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

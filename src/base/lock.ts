@@ -1,0 +1,206 @@
+/**
+ * Kernel locks (flock) that exclude, and are excluded by, pgBackRest (format, section 9.1).
+ *
+ * Node cannot call flock. The open descriptor is handed to util-linux `flock`, which locks the open file description and
+ * ends; the lock stays with our descriptor until it is closed or the process dies, however it dies. Measured: 2 to 3 ms,
+ * against 9 to 12 ms to load a foreign-function library.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { BackstopError, systemError } from './error.ts';
+import { formatJson, type JsonObject, parseJson } from './json.ts';
+
+/** What the holder of a lock tells about itself. */
+export interface LockContent {
+  readonly execId: string;
+  readonly pid: number;
+  /** Percent done times 100. */
+  readonly percentComplete?: number;
+  /** Bytes in all and done, while a backup or restore runs. */
+  readonly size?: number;
+  readonly sizeComplete?: number;
+}
+
+export interface Lock {
+  /** Replaces what other processes read about us. */
+  note(progress: { percentComplete: number; size: number; sizeComplete: number } | undefined): void;
+  /** Removes the file and frees the lock. */
+  release(): void;
+}
+
+/**
+ * Takes the lock or fails at once: there is no waiting.
+ * @throws lock-acquire when another process holds it or the file cannot be made
+ */
+export function acquireLock(path: string, execId: string): Lock {
+  for (;;) {
+    const descriptor = openLockFile(path);
+    try {
+      if (!tryFlock(descriptor)) {
+        throw new BackstopError(
+          'lock-acquire',
+          `unable to acquire lock on file '${path}': Resource temporarily unavailable`,
+          {
+            hint: 'is another pgBackRest process running?',
+          },
+        );
+      }
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
+    // the holder before us removes its file: between our open and our lock we may have locked what no path names any more
+    if (sameFile(descriptor, path)) {
+      const lock = new HeldLock(path, descriptor, execId);
+      lock.note(undefined);
+      return lock;
+    }
+    closeSync(descriptor);
+  }
+}
+
+/** What a lock file says: nobody there, left over, held by someone (content when it can be read). */
+export type LockState =
+  | { readonly state: 'missing' | 'unlocked' }
+  | { readonly state: 'held'; readonly content: LockContent | undefined };
+
+/** Looks at a lock without keeping it. */
+export function inspectLock(path: string): LockState {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: 'missing' };
+    throw systemError(error, { other: 'file-open' }, `unable to open file '${path}' for read`);
+  }
+  try {
+    if (tryFlock(descriptor)) return { state: 'unlocked' };
+    return { state: 'held', content: parseContent(readFileSync(descriptor, 'utf8')) };
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+class HeldLock implements Lock {
+  readonly #path: string;
+  readonly #execId: string;
+  #descriptor: number | undefined;
+
+  constructor(path: string, descriptor: number, execId: string) {
+    this.#path = path;
+    this.#descriptor = descriptor;
+    this.#execId = execId;
+  }
+
+  note(progress: { percentComplete: number; size: number; sizeComplete: number } | undefined): void {
+    if (this.#descriptor === undefined) return;
+    const content = {
+      execId: this.#execId,
+      pid: process.pid,
+      ...(progress === undefined
+        ? {}
+        : { pctCplt: progress.percentComplete, sz: progress.size, szCplt: progress.sizeComplete }),
+    };
+    const bytes = Buffer.from(formatJson(content));
+    ftruncateSync(this.#descriptor, 0);
+    writeSync(this.#descriptor, bytes, 0, bytes.length, 0);
+  }
+
+  release(): void {
+    if (this.#descriptor === undefined) return;
+    try {
+      unlinkSync(this.#path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+        throw systemError(error, { other: 'file-remove' }, `unable to remove lock file '${this.#path}'`);
+      }
+    } finally {
+      closeSync(this.#descriptor);
+      this.#descriptor = undefined;
+    }
+  }
+}
+
+function openLockFile(path: string): number {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return openSync(path, constantsReadWriteCreate, 0o640);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && attempt === 0) {
+        try {
+          mkdirSync(dirname(path), { recursive: true, mode: 0o770 });
+          continue;
+        } catch (cause) {
+          throw systemError(cause, { other: 'path-create' }, `unable to create path '${dirname(path)}'`);
+        }
+      }
+      const failed = systemError(error, { other: 'lock-acquire' }, `unable to acquire lock on file '${path}'`);
+      throw new BackstopError('lock-acquire', failed.message, {
+        cause: error,
+        hint: `does '${process.geteuid?.() ?? 'this user'}' have permissions on the '${path}' file?`,
+      });
+    }
+  }
+}
+
+/** O_RDWR | O_CREAT: an existing file is neither truncated nor required. */
+const constantsReadWriteCreate = 0o2 | 0o100;
+
+/** Exit code of `flock -n` when the lock is held elsewhere, chosen by us (`-E`). */
+const heldElsewhere = 75;
+
+function tryFlock(descriptor: number): boolean {
+  const result = spawnSync('flock', ['-n', '-x', '-E', String(heldElsewhere), '3'], {
+    stdio: ['ignore', 'ignore', 'pipe', descriptor],
+    // the child needs the search path only: secrets in the environment stay with us
+    env: { PATH: process.env.PATH ?? '/usr/bin:/bin' },
+    encoding: 'utf8',
+  });
+  if (result.status === 0) return true;
+  if (result.status === heldElsewhere) return false;
+  throw new BackstopError('execute', `unable to run 'flock': ${result.error?.message ?? result.stderr.trim()}`, {
+    hint: 'the flock command of util-linux must be installed and on PATH.',
+    ...(result.error === undefined ? {} : { cause: result.error }),
+  });
+}
+
+function sameFile(descriptor: number, path: string): boolean {
+  try {
+    const [held, named] = [fstatSync(descriptor), statSync(path)];
+    return held.ino === named.ino && held.dev === named.dev;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw systemError(error, { other: 'lock-acquire' }, `unable to get info for lock file '${path}'`);
+  }
+}
+
+function parseContent(text: string): LockContent | undefined {
+  let value: JsonObject;
+  try {
+    value = parseJson(text) as JsonObject;
+  } catch (error) {
+    // the holder may be between truncate and write: held, but silent
+    if (error instanceof BackstopError) return undefined;
+    throw error;
+  }
+  const { execId, pid, pctCplt, sz, szCplt } = value ?? {};
+  if (typeof execId !== 'string' || typeof pid !== 'number') return undefined;
+  return {
+    execId,
+    pid,
+    ...(typeof pctCplt === 'number' ? { percentComplete: pctCplt } : {}),
+    ...(typeof sz === 'number' ? { size: sz } : {}),
+    ...(typeof szCplt === 'number' ? { sizeComplete: szCplt } : {}),
+  };
+}

@@ -1,0 +1,213 @@
+/**
+ * The text that archive.info, backup.info and backup.manifest share (format, section 2): sections of `key=JSON` lines
+ * between two `[backrest]` sections, the last of which holds a SHA-1 over everything before it.
+ *
+ * Reading and writing are streams of entries, so that a manifest of ten million lines never stands in memory as text.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { BackstopError } from '../base/error.ts';
+import { compareBytes, formatJsonString, parseJson } from '../base/json.ts';
+
+/** Format number of a repository; pgBackRest has written 5 since 2.0. */
+export const repositoryFormat = 5;
+
+const headerSection = 'backrest';
+const checksumKey = 'backrest-checksum';
+/** Longest line we accept: a backup entry with thousands of references is far below. */
+const maxLine = 64 * 1024 * 1024;
+
+/** Receives each entry in file order; `raw` is the JSON text exactly as it stands in the file. */
+export type InfoEntryHandler = (section: string, key: string, raw: string) => void;
+
+/** Hashes entries as the checksum wants them: `{"section":{"key":value,...},...}` over the raw values. */
+class InfoChecksum {
+  readonly #hash: Hash = createHash('sha1');
+  readonly #encoding: 'latin1' | 'utf8';
+  #section: string | undefined;
+  #pending = '{';
+
+  constructor(encoding: 'latin1' | 'utf8') {
+    this.#encoding = encoding;
+  }
+
+  add(section: string, key: string, raw: string): void {
+    this.open(section);
+    this.#pending += `${this.#pending.endsWith('{') ? '' : ','}${formatJsonString(key)}:${raw}`;
+    if (this.#pending.length > 65536) this.#flush();
+  }
+
+  open(section: string): void {
+    if (section === this.#section) return;
+    this.#pending += `${this.#section === undefined ? '' : '},'}"${section}":{`;
+    this.#section = section;
+  }
+
+  digest(): string {
+    this.#pending += this.#section === undefined ? '}' : '}}';
+    this.#hash.update(this.#pending, this.#encoding);
+    return this.#hash.digest('hex');
+  }
+
+  #flush(): void {
+    // the last character stays, to know whether a comma is due
+    const keep = this.#pending.slice(-1);
+    this.#hash.update(this.#pending.slice(0, -1), this.#encoding);
+    this.#pending = keep;
+  }
+}
+
+/** Takes the bytes of an info file in pieces of any size, hands out its entries and checks format and checksum. */
+export class InfoTextReader {
+  readonly #handler: InfoEntryHandler;
+  // the checksum is over bytes: lines are handled as one character a byte, and only what is handed out is decoded
+  readonly #checksum = new InfoChecksum('latin1');
+  #rest = '';
+  #section: string | undefined;
+  #stated: string | undefined;
+  #format: number | undefined;
+  #version: string | undefined;
+
+  constructor(handler: InfoEntryHandler) {
+    this.#handler = handler;
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#text(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'));
+  }
+
+  /**
+   * Ends the file.
+   * @returns the version of the tool that wrote it
+   * @throws format for another format number, checksum when the stated one is missing or does not match
+   */
+  end(): { readonly version: string } {
+    if (this.#rest !== '') this.#line(this.#rest);
+    this.#rest = '';
+    const actual = this.#checksum.digest();
+    if (this.#stated === undefined) {
+      throw new BackstopError('checksum', `invalid checksum, actual '${actual}' but no checksum found`);
+    }
+    if (this.#stated !== actual) {
+      throw new BackstopError('checksum', `invalid checksum, actual '${actual}' but expected '${this.#stated}'`);
+    }
+    if (this.#format !== repositoryFormat) {
+      throw new BackstopError('format', `expected format ${repositoryFormat} but found ${this.#format ?? 'none'}`);
+    }
+    return { version: this.#version ?? '' };
+  }
+
+  #text(text: string): void {
+    let start = 0;
+    const all = this.#rest === '' ? text : this.#rest + text;
+    for (;;) {
+      const end = all.indexOf('\n', start);
+      if (end === -1) break;
+      this.#line(all.slice(start, end));
+      start = end + 1;
+    }
+    this.#rest = all.slice(start);
+    if (this.#rest.length > maxLine) throw new BackstopError('format', 'line too long for an info file');
+  }
+
+  #line(line: string): void {
+    if (line === '') return;
+    if (line.startsWith('[') && line.endsWith(']')) {
+      this.#section = line.slice(1, -1);
+      return;
+    }
+    if (this.#section === undefined)
+      throw new BackstopError('format', `key/value found outside of section: ${excerpt(line)}`);
+    const { key, raw } = splitEntry(line);
+    if (this.#section === headerSection) {
+      if (key === checksumKey) {
+        const value = parseJson(raw);
+        if (typeof value !== 'string') throw new BackstopError('format', 'the checksum is not a string');
+        this.#stated = value;
+        return;
+      }
+      if (key === 'backrest-format') this.#format = Number(raw);
+      if (key === 'backrest-version') this.#version = String(parseJson(raw));
+    }
+    this.#checksum.add(this.#section, key, raw);
+    if (this.#section !== headerSection) this.#handler(this.#section, decode(key), decode(raw));
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** @throws format for bytes that are not UTF-8: such a name could not be written to disk as it was */
+function decode(bytes: string): string {
+  if (!/[\x80-\xff]/.test(bytes)) return bytes;
+  try {
+    return utf8.decode(Buffer.from(bytes, 'latin1'));
+  } catch (error) {
+    throw new BackstopError('format', `not valid UTF-8: ${excerpt(bytes)}`, { cause: error });
+  }
+}
+
+/** Splits at the first `=` whose right side is JSON: file names in a manifest may hold `=`. */
+function splitEntry(line: string): { key: string; raw: string } {
+  for (let at = line.indexOf('='); at > 0; at = line.indexOf('=', at + 1)) {
+    const raw = line.slice(at + 1);
+    if (looksLikeJson(raw)) return { key: line.slice(0, at), raw };
+  }
+  throw new BackstopError('format', `invalid JSON value in: ${excerpt(line)}`);
+}
+
+function looksLikeJson(raw: string): boolean {
+  try {
+    // quick and strict enough to find the split; values are read exactly by whoever needs them
+    JSON.parse(raw);
+    return true;
+  } catch {
+    // control characters stand raw in what pgBackRest writes, and only the exact reader takes them
+    if (!/[^\x20-\uffff]/.test(raw)) return false;
+    try {
+      parseJson(raw);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+const excerpt = (line: string): string => `'${line.length > 80 ? `${line.slice(0, 80)}...` : line}'`;
+
+/** Writes an info file entry by entry. Sections and keys must come in byte order. */
+export class InfoTextWriter {
+  readonly #emit: (text: string) => void;
+  readonly #checksum = new InfoChecksum('utf8');
+  #section = headerSection;
+  #pending: string;
+
+  /** @param version version of the writing tool, which readers show */
+  constructor(version: string, emit: (text: string) => void) {
+    this.#emit = emit;
+    const raw = formatJsonString(version);
+    this.#pending = `[${headerSection}]\nbackrest-format=${repositoryFormat}\nbackrest-version=${raw}\n`;
+    this.#checksum.add(headerSection, 'backrest-format', String(repositoryFormat));
+    this.#checksum.add(headerSection, 'backrest-version', raw);
+  }
+
+  /** Adds one entry. @param raw the value as JSON text, never a top-level array */
+  entry(section: string, key: string, raw: string): void {
+    if (section !== this.#section) {
+      if (this.#section !== headerSection && compareBytes(section, this.#section) < 0) {
+        throw new BackstopError('assert', `section '${section}' is written after '${this.#section}'`);
+      }
+      this.#section = section;
+      this.#pending += `\n[${section}]\n`;
+    }
+    this.#pending += `${key}=${raw}\n`;
+    this.#checksum.add(section, key, raw);
+    if (this.#pending.length > 262144) {
+      this.#emit(this.#pending);
+      this.#pending = '';
+    }
+  }
+
+  end(): void {
+    this.#emit(`${this.#pending}\n[${headerSection}]\n${checksumKey}="${this.#checksum.digest()}"\n`);
+    this.#pending = '';
+  }
+}

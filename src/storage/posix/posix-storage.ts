@@ -1,0 +1,398 @@
+/**
+ * Files on this host. System calls are synchronous: they run in worker threads and in short commands, where an await per
+ * read would cost more than the read. Only fsync is awaited, because waiting for the disk is worth overlapping.
+ */
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fsync,
+  fsyncSync,
+  futimesSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  type Stats,
+  symlinkSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { BackstopError, systemError } from '../../base/error.ts';
+import type {
+  ByteSink,
+  ByteSource,
+  FileInfo,
+  LinkCapability,
+  PathCapability,
+  ReadOptions,
+  Storage,
+  WriteOptions,
+} from '../storage.ts';
+
+const fsyncLater = promisify(fsync);
+
+/** Ending of a file that is being written; pgBackRest uses the same and both tools ignore such files. */
+export const temporarySuffix = '.pgbackrest.tmp';
+
+export interface PosixSettings {
+  readonly label: string;
+  /** Modes of what is created, 0750 and 0640 when absent. */
+  readonly pathMode?: number;
+  readonly fileMode?: number;
+}
+
+/** Opens the posix driver. Paths given to it are absolute on this host. */
+export function openPosixStorage(settings: PosixSettings): Storage & Required<Pick<Storage, 'paths' | 'links'>> {
+  return new PosixStorage(settings);
+}
+
+class PosixStorage implements Storage {
+  readonly label: string;
+  readonly paths: PathCapability;
+  readonly links: LinkCapability;
+  readonly #pathMode: number;
+  readonly #fileMode: number;
+
+  constructor(settings: PosixSettings) {
+    this.label = settings.label;
+    this.#pathMode = settings.pathMode ?? 0o750;
+    this.#fileMode = settings.fileMode ?? 0o640;
+    this.paths = {
+      create: async (path, mode) => createPath(path, mode ?? this.#pathMode),
+      sync: syncPath,
+      move: async (from, to) => {
+        try {
+          renameSync(from, to);
+        } catch (error) {
+          throw systemError(
+            error,
+            { missing: 'file-missing', other: 'file-move' },
+            `unable to move '${from}' to '${to}'`,
+          );
+        }
+      },
+    };
+    this.links = {
+      symbolic: async (destination, path) => {
+        try {
+          symlinkSync(destination, path);
+        } catch (error) {
+          throw systemError(error, { other: 'file-open' }, `unable to create symlink '${path}' to '${destination}'`);
+        }
+      },
+      hard: async (from, to) => {
+        this.#withParents(to, () => linkSync(from, to), `unable to create hardlink '${to}' to '${from}'`);
+      },
+    };
+  }
+
+  async info(path: string): Promise<FileInfo | undefined> {
+    return infoOf(path, basename(path));
+  }
+
+  async list(path: string, options: { readonly prefix?: string } = {}): Promise<FileInfo[]> {
+    const result: FileInfo[] = [];
+    const base = path === '/' ? '/' : `${path}/`;
+    for (const name of readNames(path, options.prefix)) {
+      // what vanished since the directory was read is not there
+      const info = infoOf(base + name, name);
+      if (info !== undefined) result.push(info);
+    }
+    return result;
+  }
+
+  async names(path: string, options: { readonly prefix?: string } = {}): Promise<string[]> {
+    return readNames(path, options.prefix);
+  }
+
+  async read(path: string, options: ReadOptions = {}): Promise<ByteSource> {
+    let descriptor: number;
+    try {
+      descriptor = openSync(path, constants.O_RDONLY);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') {
+        throw new BackstopError('file-missing', `unable to open missing file '${path}' for read`, { cause: error });
+      }
+      throw systemError(error, { other: 'file-open' }, `unable to open file '${path}' for read`);
+    }
+    return new PosixSource(path, descriptor, options.offset ?? 0, options.length ?? Number.POSITIVE_INFINITY);
+  }
+
+  async write(path: string, options: WriteOptions = {}): Promise<ByteSink> {
+    const target = options.atomic === false ? path : path + temporarySuffix;
+    let descriptor = -1;
+    this.#withParents(
+      path,
+      () => {
+        descriptor = openSync(
+          target,
+          constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+          options.mode ?? this.#fileMode,
+        );
+      },
+      `unable to open file '${target}' for write`,
+    );
+    return new PosixSink(path, target, descriptor, options);
+  }
+
+  async remove(path: string): Promise<void> {
+    try {
+      unlinkSync(path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return;
+      throw systemError(error, { other: 'file-remove' }, `unable to remove file '${path}'`);
+    }
+  }
+
+  async removeTree(path: string): Promise<void> {
+    try {
+      if (lstatSync(path).isDirectory()) {
+        rmSync(path, { recursive: true });
+      } else {
+        unlinkSync(path);
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw systemError(error, { other: 'path-remove' }, `unable to remove path '${path}'`);
+    }
+  }
+
+  async close(): Promise<void> {
+    // nothing is kept open between calls
+  }
+
+  /** Runs the call; when a parent is missing, makes the parents and runs it once more. */
+  #withParents(path: string, call: () => void, action: string): void {
+    try {
+      call();
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw systemError(error, { other: 'file-open' }, action);
+    }
+    createPath(dirname(path), this.#pathMode);
+    try {
+      call();
+    } catch (error) {
+      throw systemError(error, { missing: 'file-missing', other: 'file-open' }, action);
+    }
+  }
+}
+
+class PosixSource implements ByteSource {
+  readonly #path: string;
+  readonly #descriptor: number;
+  #position: number;
+  #left: number;
+  #open = true;
+
+  constructor(path: string, descriptor: number, offset: number, length: number) {
+    this.#path = path;
+    this.#descriptor = descriptor;
+    this.#position = offset;
+    this.#left = length;
+  }
+
+  read(into: Uint8Array): number {
+    const want = Math.min(into.length, this.#left);
+    let have = 0;
+    // a short read is not the end of a file: only zero bytes are
+    while (have < want) {
+      let count: number;
+      try {
+        count = readSync(this.#descriptor, into, have, want - have, this.#position);
+      } catch (error) {
+        throw systemError(error, { other: 'file-read' }, `unable to read '${this.#path}'`);
+      }
+      if (count === 0) break;
+      have += count;
+      this.#position += count;
+    }
+    this.#left -= have;
+    return have;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    closeSync(this.#descriptor);
+  }
+}
+
+class PosixSink implements ByteSink {
+  readonly #path: string;
+  readonly #target: string;
+  readonly #options: WriteOptions;
+  #descriptor: number;
+
+  constructor(path: string, target: string, descriptor: number, options: WriteOptions) {
+    this.#path = path;
+    this.#target = target;
+    this.#descriptor = descriptor;
+    this.#options = options;
+  }
+
+  write(chunk: Uint8Array): void {
+    let at = 0;
+    while (at < chunk.length) {
+      try {
+        at += writeSync(this.#descriptor, chunk, at, chunk.length - at);
+      } catch (error) {
+        throw systemError(error, { other: 'file-write' }, `unable to write '${this.#target}'`);
+      }
+    }
+  }
+
+  async commit(): Promise<void> {
+    const { mtime, owner, sync, atomic } = this.#options;
+    try {
+      if (owner !== undefined) fchownSync(this.#descriptor, owner.userId, owner.groupId);
+      if (mtime !== undefined) futimesSync(this.#descriptor, mtime, mtime);
+    } catch (error) {
+      throw systemError(error, { other: 'file-owner' }, `unable to set ownership or time of '${this.#target}'`);
+    }
+    if (sync !== false) {
+      try {
+        await fsyncLater(this.#descriptor);
+      } catch (error) {
+        throw systemError(error, { other: 'file-sync' }, `unable to sync file '${this.#target}'`);
+      }
+    }
+    this.#close();
+    if (atomic !== false) {
+      try {
+        renameSync(this.#target, this.#path);
+      } catch (error) {
+        throw systemError(error, { other: 'file-move' }, `unable to move '${this.#target}' to '${this.#path}'`);
+      }
+      if (sync !== false) await syncPath(dirname(this.#path));
+    }
+  }
+
+  async abort(): Promise<void> {
+    this.#close();
+    try {
+      unlinkSync(this.#target);
+    } catch (error) {
+      // the failure that led here is the one to report; a file that stays is a temporary name that both tools ignore
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' && code !== 'EIO' && code !== 'EROFS' && code !== 'EACCES') throw error;
+    }
+  }
+
+  #close(): void {
+    if (this.#descriptor === -1) return;
+    const descriptor = this.#descriptor;
+    this.#descriptor = -1;
+    try {
+      closeSync(descriptor);
+    } catch (error) {
+      throw systemError(error, { other: 'file-close' }, `unable to close file '${this.#target}'`);
+    }
+  }
+}
+
+function readNames(path: string, prefix: string | undefined): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return [];
+    throw systemError(error, { other: 'path-open' }, `unable to list file info for path '${path}'`);
+  }
+  return prefix === undefined ? names : names.filter(name => name.startsWith(prefix));
+}
+
+function infoOf(path: string, name: string): FileInfo | undefined {
+  let stats: Stats | undefined;
+  try {
+    stats = lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    throw systemError(error, { other: 'file-open' }, `unable to get info for path/file '${path}'`);
+  }
+  if (stats === undefined) return undefined;
+  const type = stats.isFile() ? 'file' : stats.isDirectory() ? 'path' : stats.isSymbolicLink() ? 'link' : 'special';
+  const info: FileInfo = {
+    name,
+    type,
+    size: type === 'file' ? stats.size : 0,
+    mtime: Math.floor(stats.mtimeMs / 1000),
+    mode: stats.mode & 0o7777,
+    userId: stats.uid,
+    groupId: stats.gid,
+  };
+  if (type !== 'link') return info;
+  try {
+    return { ...info, destination: readlinkSync(path) };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw systemError(error, { other: 'file-open' }, `unable to get destination for link '${path}'`);
+  }
+}
+
+/**
+ * Creates a directory with its parents and makes their names durable: syncing a file's own directory would not save the
+ * file if the directory's name in its parent were lost.
+ */
+function createPath(path: string, mode: number): void {
+  let first: string | undefined;
+  try {
+    first = mkdirSync(path, { recursive: true, mode });
+  } catch (error) {
+    throw systemError(error, { other: 'path-create' }, `unable to create path '${path}'`);
+  }
+  if (first === undefined) return;
+  for (let at = dirname(path); at.length >= dirname(first).length; at = dirname(at)) {
+    syncPathNow(at);
+    if (at === '/') break;
+  }
+}
+
+function syncPathNow(path: string): void {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(descriptor);
+  } catch (error) {
+    throw systemError(error, { other: 'path-sync' }, `unable to sync path '${path}'`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+async function syncPath(path: string): Promise<void> {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    throw systemError(error, { missing: 'path-missing', other: 'path-open' }, `unable to open path '${path}' for sync`);
+  }
+  try {
+    await fsyncLater(descriptor);
+  } catch (error) {
+    throw systemError(error, { other: 'path-sync' }, `unable to sync path '${path}'`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Removes an empty directory. Already gone is success. @throws path-remove when it is not empty */
+export function removeEmptyPath(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw systemError(error, { other: 'path-remove' }, `unable to remove path '${path}'`);
+  }
+}
