@@ -5,7 +5,7 @@
  * WAL segment. Imports written as `import()` stay lazy inside the bundle. npm dependencies stay outside it, except
  * those which exist as ES modules only: Node 20.17 cannot require() them.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -51,7 +51,6 @@ export async function bundle(source, target) {
 
 /** Builds the whole of `dist/`. */
 export async function buildAll() {
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
   await Promise.all(Object.entries(entries).map(([name, source]) => bundle(source, `dist/${name}.cjs`)));
 }
 
