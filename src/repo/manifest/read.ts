@@ -1,0 +1,296 @@
+/** Reads backup.manifest (format, section 3) from a stream of bytes. */
+import { BackstopError } from '../../base/error.ts';
+import { parseJson } from '../../base/json.ts';
+import { JsonFields } from '../../base/json-fields.ts';
+import { InfoTextReader } from '../info-text.ts';
+import { type BackupLabel, isBackupLabel } from '../label.ts';
+import { FileTable, type PageErrors } from './file-table.ts';
+import {
+  type CompressType,
+  emptyChecksum,
+  type Manifest,
+  type ManifestDatabase,
+  type ManifestTarget,
+  pgDataTarget,
+} from './manifest.ts';
+import { checkManifestName } from './validate.ts';
+
+interface Owned {
+  user?: string | false;
+  group?: string | false;
+  mode?: number;
+}
+
+/** Takes the bytes of a manifest in pieces; end() gives the model. */
+export class ManifestReader {
+  readonly #text: InfoTextReader;
+  readonly #single = new Map<string, Map<string, string>>();
+  readonly #targets: ManifestTarget[] = [];
+  readonly #databases: ManifestDatabase[] = [];
+  readonly #paths: ({ name: string } & Owned)[] = [];
+  readonly #links: ({ name: string; destination: string } & Owned)[] = [];
+  readonly #files = new FileTable();
+  #annotations: ReadonlyMap<string, string> = new Map();
+
+  constructor() {
+    this.#text = new InfoTextReader((section, key, raw) => this.#entry(section, key, raw));
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#text.push(bytes);
+  }
+
+  /** @throws format, checksum, json-format for anything but a sound manifest */
+  end(): Manifest {
+    const { version } = this.#text.end();
+    const files = this.#defaultsOf('target:file:default');
+    this.#files.setDefaults({ user: files.user, group: files.group, mode: files.mode ?? 0o600 });
+    // a manifest is written in order; one that is not is put in order, because find() depends on it
+    this.#files.sort();
+    const paths = this.#defaultsOf('target:path:default');
+    const links = this.#links.length === 0 ? paths : this.#defaultsOf('target:link:default');
+    const manifest: Manifest = {
+      header: this.#header(version),
+      targets: this.#targets,
+      databases: this.#databases,
+      paths: this.#paths.map(({ name, user, group, mode }) => ({
+        name,
+        user: user ?? paths.user,
+        group: group ?? paths.group,
+        mode: mode ?? paths.mode ?? 0o700,
+      })),
+      links: this.#links.map(({ name, destination, user, group }) => ({
+        name,
+        destination,
+        user: user ?? links.user,
+        group: group ?? links.group,
+      })),
+      files: this.#files,
+    };
+    if (!manifest.targets.some(target => target.name === pgDataTarget)) {
+      throw new BackstopError('format', `manifest has no target '${pgDataTarget}'`);
+    }
+    return manifest;
+  }
+
+  #entry(section: string, key: string, raw: string): void {
+    switch (section) {
+      case 'target:file':
+        this.#file(key, raw);
+        return;
+      case 'target:path': {
+        checkManifestName(key, 'path');
+        this.#paths.push({ name: key, ...owned(JsonFields.parse(raw, `path '${key}'`)) });
+        return;
+      }
+      case 'target:link': {
+        checkManifestName(key, 'link');
+        const link = JsonFields.parse(raw, `link '${key}'`);
+        this.#links.push({ name: key, destination: link.string('destination'), ...owned(link) });
+        return;
+      }
+      case 'backup:target':
+        this.#target(key, raw);
+        return;
+      case 'db': {
+        const db = JsonFields.parse(raw, `database '${key}'`);
+        this.#databases.push({ name: key, id: db.count('db-id'), lastSystemId: db.count('db-last-system-id') });
+        return;
+      }
+      case 'metadata':
+        if (key === 'annotation') {
+          const fields = JsonFields.parse(raw, 'annotation');
+          this.#annotations = new Map(Object.keys(fields.object).map(name => [name, fields.string(name)]));
+        }
+        return;
+      default: {
+        let values = this.#single.get(section);
+        if (values === undefined) {
+          values = new Map();
+          this.#single.set(section, values);
+        }
+        values.set(key, raw);
+      }
+    }
+  }
+
+  #target(name: string, raw: string): void {
+    checkManifestName(name, 'target');
+    const target = JsonFields.parse(raw, `target '${name}'`);
+    const type = target.string('type');
+    if (type !== 'path' && type !== 'link')
+      throw new BackstopError('format', `target '${name}' has unknown type '${type}'`);
+    const file = target.optional('file', target.string);
+    if (file !== undefined && (file === '' || file.includes('/') || file === '.' || file === '..')) {
+      throw new BackstopError('format', `target '${name}' has an invalid file name '${file}'`);
+    }
+    const tablespaceId = target.optional('tablespace-id', target.string);
+    const tablespaceName = target.optional('tablespace-name', target.string);
+    this.#targets.push({
+      name,
+      type,
+      path: target.string('path'),
+      ...(file === undefined ? {} : { file }),
+      ...(tablespaceId === undefined ? {} : { tablespaceId: Number(tablespaceId) }),
+      ...(tablespaceName === undefined ? {} : { tablespaceName }),
+    });
+  }
+
+  #file(name: string, raw: string): void {
+    checkManifestName(name, 'file');
+    const file = JsonFields.parse(raw, `file '${name}'`);
+    const size = file.count('size');
+    const reference = file.optional('reference', file.string);
+    if (reference !== undefined && !isBackupLabel(reference)) {
+      throw new BackstopError('format', `file '${name}' has an invalid reference '${reference}'`);
+    }
+    const checksum = size === 0 ? emptyChecksum : file.optional('checksum', file.string);
+    const checksumRepo = file.optional('rck', file.string);
+    const checksumPage = file.optional('checksum-page', file.boolean);
+    const pageErrors = file.object['checksum-page-error'];
+    const blockSize = (file.optional('bi', file.count) ?? 0) * 8192;
+    this.#files.add({
+      name,
+      size,
+      sizeOriginal: file.optional('szo', file.count) ?? size,
+      sizeRepo: file.optional('repo-size', file.count) ?? size,
+      timestamp: file.count('timestamp'),
+      ...(checksum === undefined ? {} : { checksum }),
+      ...(checksumRepo === undefined ? {} : { checksumRepo }),
+      ...(checksumPage === undefined ? {} : { checksumPage }),
+      ...(pageErrors === undefined ? {} : { checksumPageErrors: checkPageErrors(pageErrors, name) }),
+      ...(reference === undefined ? {} : { reference }),
+      bundleId: file.optional('bni', file.count) ?? 0,
+      bundleOffset: file.optional('bno', file.count) ?? 0,
+      blockSize,
+      blockChecksumSize: blockSize === 0 ? 0 : (file.optional('bic', file.count) ?? 6),
+      blockMapSize: file.optional('bim', file.count) ?? 0,
+      ...owned(file),
+    });
+  }
+
+  #section(section: string): JsonFields {
+    const values = this.#single.get(section) ?? new Map<string, string>();
+    return new JsonFields(
+      Object.fromEntries([...values].map(([key, raw]) => [key, parseJson(raw)])),
+      `section [${section}]`,
+    );
+  }
+
+  #defaultsOf(section: string): { user: string | false; group: string | false; mode?: number } {
+    const { user, group, mode } = owned(this.#section(section));
+    return { user: user ?? false, group: group ?? false, ...(mode === undefined ? {} : { mode }) };
+  }
+
+  #header(version: string): Manifest['header'] {
+    const backup = this.#section('backup');
+    const db = this.#section('backup:db');
+    const option = this.#section('backup:option');
+    const label = checkLabel(backup.string('backup-label'));
+    const type = backup.string('backup-type');
+    if (type !== 'full' && type !== 'diff' && type !== 'incr') {
+      throw new BackstopError('format', `manifest has unknown backup type '${type}'`);
+    }
+    const prior = backup.optional('backup-prior', backup.string);
+    const optional = (name: string, key: string) => {
+      const value = backup.optional(key, backup.string);
+      return value === undefined ? {} : { [name]: value };
+    };
+    const count = (name: string, key: string) => {
+      const value = option.optional(key, option.count);
+      return value === undefined ? {} : { [name]: value };
+    };
+    const standby = option.optional('option-backup-standby', option.boolean);
+    const level = option.optional('option-compress-level', (key: string) => Number(option.bigint(key)));
+    const cipherPass = this.#section('cipher');
+    return {
+      label,
+      type,
+      ...(prior === undefined ? {} : { prior: checkLabel(prior) }),
+      references: this.#references(backup, label),
+      timestampStart: backup.count('backup-timestamp-start'),
+      timestampCopyStart: backup.count('backup-timestamp-copy-start'),
+      timestampStop: backup.optional('backup-timestamp-stop', backup.count) ?? 0,
+      ...optional('archiveStart', 'backup-archive-start'),
+      ...optional('archiveStop', 'backup-archive-stop'),
+      ...optional('lsnStart', 'backup-lsn-start'),
+      ...optional('lsnStop', 'backup-lsn-stop'),
+      bundle: backup.optional('backup-bundle', backup.boolean) ?? false,
+      bundleRaw: backup.optional('backup-bundle-raw', backup.boolean) ?? false,
+      blockIncremental: backup.optional('backup-block-incr', backup.boolean) ?? false,
+      dbId: db.count('db-id'),
+      systemId: db.bigint('db-system-id'),
+      pgVersion: db.string('db-version'),
+      catalogVersion: db.count('db-catalog-version'),
+      controlVersion: db.count('db-control-version'),
+      options: {
+        archiveCheck: option.boolean('option-archive-check'),
+        archiveCopy: option.boolean('option-archive-copy'),
+        ...(standby === undefined ? {} : { backupStandby: standby }),
+        ...count('bufferSize', 'option-buffer-size'),
+        checksumPage: option.optional('option-checksum-page', option.boolean) ?? false,
+        ...(level === undefined ? {} : { compressLevel: level }),
+        ...count('compressLevelNetwork', 'option-compress-level-network'),
+        compressType: compressTypeOf(option),
+        delta: option.optional('option-delta', option.boolean) ?? false,
+        hardlink: option.boolean('option-hardlink'),
+        online: option.boolean('option-online'),
+        ...count('processMax', 'option-process-max'),
+      },
+      ...(cipherPass.has('cipher-pass') ? { cipherPass: cipherPass.string('cipher-pass') } : {}),
+      annotations: this.#annotations,
+      toolVersion: version,
+    };
+  }
+
+  /** Manifests older than the key name their references in the files only. */
+  #references(backup: JsonFields, label: BackupLabel): readonly BackupLabel[] {
+    const list = backup.optional('backup-reference', backup.string);
+    if (list !== undefined) return list.split(',').map(checkLabel);
+    const found = new Set<BackupLabel>();
+    for (let i = 0; i < this.#files.length; i++) {
+      const { reference } = this.#files.get(i);
+      if (reference !== undefined) found.add(reference as BackupLabel);
+    }
+    return [...[...found].sort(), label];
+  }
+}
+
+function owned(fields: JsonFields): Owned {
+  const result: Owned = {};
+  for (const key of ['user', 'group'] as const) {
+    const value = fields.object[key];
+    if (value === undefined) continue;
+    if (value !== false && typeof value !== 'string')
+      throw new BackstopError('format', `'${key}' is neither a name nor false`);
+    result[key] = value;
+  }
+  if (fields.has('mode')) {
+    const text = fields.string('mode');
+    if (!/^[0-7]{1,4}$/.test(text)) throw new BackstopError('format', `'${text}' is not a mode`);
+    result.mode = Number.parseInt(text, 8);
+  }
+  return result;
+}
+
+function checkLabel(text: string): BackupLabel {
+  if (!isBackupLabel(text)) throw new BackstopError('format', `'${text}' is not a backup label`);
+  return text;
+}
+
+function compressTypeOf(option: JsonFields): CompressType {
+  const text = option.optional('option-compress-type', option.string);
+  if (text === undefined) return option.boolean('option-compress') ? 'gz' : 'none';
+  if (text === 'none' || text === 'bz2' || text === 'gz' || text === 'lz4' || text === 'zst') return text;
+  throw new BackstopError('format', `manifest has unknown compress type '${text}'`);
+}
+
+function checkPageErrors(value: unknown, name: string): PageErrors {
+  const isPage = (item: unknown): item is number => typeof item === 'number' && Number.isSafeInteger(item) && item >= 0;
+  const isRange = (item: unknown): item is [number, number] =>
+    Array.isArray(item) && item.length === 2 && item.every(isPage);
+  if (!Array.isArray(value) || !value.every(item => isPage(item) || isRange(item))) {
+    throw new BackstopError('format', `'checksum-page-error' of file '${name}' is not a list of pages`);
+  }
+  return value as PageErrors;
+}
