@@ -45,63 +45,73 @@ export const temporarySuffix = '.pgbackrest.tmp';
 
 export interface PosixSettings {
   readonly label: string;
+  /** Put before every path: the root of a repository or cluster, without a slash at its end. Empty when absent. */
+  readonly base?: string;
+  /** False for a file system that has no links (cifs). */
+  readonly links?: boolean;
   /** Modes of what is created, 0750 and 0640 when absent. */
   readonly pathMode?: number;
   readonly fileMode?: number;
 }
 
-/** Opens the posix driver. Paths given to it are absolute on this host. */
-export function openPosixStorage(settings: PosixSettings): Storage & Required<Pick<Storage, 'paths' | 'links'>> {
+/** Opens the posix driver. Paths given to it are absolute below the base. Messages name the whole path. */
+export function openPosixStorage(settings: PosixSettings): Storage & Required<Pick<Storage, 'paths'>> {
   return new PosixStorage(settings);
 }
 
 class PosixStorage implements Storage {
   readonly label: string;
   readonly paths: PathCapability;
-  readonly links: LinkCapability;
+  readonly links?: LinkCapability;
+  readonly #base: string;
   readonly #pathMode: number;
   readonly #fileMode: number;
 
   constructor(settings: PosixSettings) {
     this.label = settings.label;
+    this.#base = settings.base ?? '';
     this.#pathMode = settings.pathMode ?? 0o750;
     this.#fileMode = settings.fileMode ?? 0o640;
     this.paths = {
-      create: async (path, mode) => createPath(path, mode ?? this.#pathMode),
-      sync: syncPath,
+      create: async (path, mode) => createPath(this.#base + path, mode ?? this.#pathMode),
+      sync: path => syncPath(this.#base + path),
       move: async (from, to) => {
         try {
-          renameSync(from, to);
+          renameSync(this.#base + from, this.#base + to);
         } catch (error) {
           throw systemError(
             error,
             { missing: 'file-missing', other: 'file-move' },
-            `unable to move '${from}' to '${to}'`,
+            `unable to move '${this.#base}${from}' to '${this.#base}${to}'`,
           );
         }
       },
     };
+    if (settings.links === false) return;
     this.links = {
-      symbolic: async (destination, path) => {
+      symbolic: async (destination, relative) => {
+        const path = this.#base + relative;
         try {
           symlinkSync(destination, path);
         } catch (error) {
           throw systemError(error, { other: 'file-open' }, `unable to create symlink '${path}' to '${destination}'`);
         }
       },
-      hard: async (from, to) => {
+      hard: async (relativeFrom, relativeTo) => {
+        const [from, to] = [this.#base + relativeFrom, this.#base + relativeTo];
         this.#withParents(to, () => linkSync(from, to), `unable to create hardlink '${to}' to '${from}'`);
       },
     };
   }
 
   async info(path: string): Promise<FileInfo | undefined> {
-    return infoOf(path, basename(path));
+    return infoOf(this.#base + path || '/', basename(path));
   }
 
-  async list(path: string, options: { readonly prefix?: string } = {}): Promise<FileInfo[]> {
+  async list(relative: string, options: { readonly prefix?: string } = {}): Promise<FileInfo[]> {
     const result: FileInfo[] = [];
-    const base = path === '/' ? '/' : `${path}/`;
+    const path = this.#base + relative;
+    const base = path.endsWith('/') ? path : `${path}/`;
     for (const name of readNames(path, options.prefix)) {
       // what vanished since the directory was read is not there
       const info = infoOf(base + name, name);
@@ -111,10 +121,11 @@ class PosixStorage implements Storage {
   }
 
   async names(path: string, options: { readonly prefix?: string } = {}): Promise<string[]> {
-    return readNames(path, options.prefix);
+    return readNames(this.#base + path, options.prefix);
   }
 
-  async read(path: string, options: ReadOptions = {}): Promise<ByteSource> {
+  async read(relative: string, options: ReadOptions = {}): Promise<ByteSource> {
+    const path = this.#base + relative;
     let descriptor: number;
     try {
       descriptor = openSync(path, constants.O_RDONLY);
@@ -128,7 +139,8 @@ class PosixStorage implements Storage {
     return new PosixSource(path, descriptor, options.offset ?? 0, options.length ?? Number.POSITIVE_INFINITY);
   }
 
-  async write(path: string, options: WriteOptions = {}): Promise<ByteSink> {
+  async write(relative: string, options: WriteOptions = {}): Promise<ByteSink> {
+    const path = this.#base + relative;
     const target = options.atomic === false ? path : path + temporarySuffix;
     let descriptor = -1;
     this.#withParents(
@@ -145,7 +157,8 @@ class PosixStorage implements Storage {
     return new PosixSink(path, target, descriptor, options);
   }
 
-  async remove(path: string): Promise<void> {
+  async remove(relative: string): Promise<void> {
+    const path = this.#base + relative;
     try {
       unlinkSync(path);
     } catch (error) {
@@ -155,7 +168,8 @@ class PosixStorage implements Storage {
     }
   }
 
-  async removeTree(path: string): Promise<void> {
+  async removeTree(relative: string): Promise<void> {
+    const path = this.#base + relative;
     try {
       if (lstatSync(path).isDirectory()) {
         rmSync(path, { recursive: true });

@@ -1,0 +1,46 @@
+/** The worker's end of the pool: takes jobs, runs their handlers, answers. */
+import type { MessagePort } from 'node:worker_threads';
+import { BackstopError, type ErrorKind, errorToPlain, isKind } from '../base/error.ts';
+import type { JobReply, JobRequest } from './job.ts';
+
+export interface RetrySettings {
+  /** How often a job that failed is tried again. */
+  readonly count: number;
+  /** Milliseconds between tries after the first retry, which comes at once. */
+  readonly interval: number;
+}
+
+/**
+ * Failures that another try may heal. A wrong checksum or a broken format will be the same again: waiting 15 seconds for
+ * it, as the reference does, only hides the message.
+ */
+const passing: readonly ErrorKind[] = ['file-read', 'file-open', 'file-write', 'protocol', 'host-connect', 'service'];
+
+type Handler = (input: never) => Promise<unknown>;
+
+/** Serves jobs until the port closes. Several jobs may be under way; each handler keeps to buffers of its own. */
+export function serveJobs(port: MessagePort, handlers: Readonly<Record<string, Handler>>, retry: RetrySettings): void {
+  port.on('message', (request: JobRequest) => {
+    run(handlers, request, retry).then(
+      output => port.postMessage({ id: request.id, output } satisfies JobReply),
+      (error: unknown) => port.postMessage({ id: request.id, error: errorToPlain(error) } satisfies JobReply),
+    );
+  });
+}
+
+async function run(
+  handlers: Readonly<Record<string, Handler>>,
+  request: JobRequest,
+  retry: RetrySettings,
+): Promise<unknown> {
+  const handler = handlers[request.name];
+  if (handler === undefined) throw new BackstopError('assert', `no handler for job '${request.name}'`);
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await handler(request.input as never);
+    } catch (error) {
+      if (attempt >= retry.count || !isKind(error, ...passing)) throw error;
+      if (attempt > 0) await new Promise(resolve => setTimeout(resolve, retry.interval));
+    }
+  }
+}

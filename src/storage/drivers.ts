@@ -1,0 +1,51 @@
+/** The list of storage drivers: from plain settings, which cross threads, to an open storage. */
+import { BackstopError } from '../base/error.ts';
+import type { Storage } from './storage.ts';
+
+/** A repository as plain data. */
+export interface RepoSettings {
+  /** Number users know it by, from 1. */
+  readonly key: number;
+  readonly type: 'posix' | 'cifs' | 'azure' | 'gcs' | 's3' | 'sftp';
+  readonly path: string;
+  /** Passphrase of the info files; absent when the repository is not encrypted. */
+  readonly cipherPass?: string;
+  /** Host that holds the repository, when it is not this one. */
+  readonly host?: string;
+}
+
+/**
+ * Opens a repository. Paths start with `/` below repo-path.
+ * @throws feature-not-supported for a kind of storage that this version does not have
+ */
+export async function openRepoStorage(settings: RepoSettings): Promise<Storage> {
+  const label = `repo${settings.key}`;
+  if (settings.host !== undefined) throw notBuilt(`${label}-host`, 'a repository on another host');
+  switch (settings.type) {
+    case 'posix':
+    case 'cifs': {
+      const { openPosixStorage } = await import('./posix/posix-storage.ts');
+      return openPosixStorage({
+        label,
+        base: settings.path === '/' ? '' : settings.path,
+        links: settings.type === 'posix',
+      });
+    }
+    default:
+      throw notBuilt(`${label}-type=${settings.type}`, `a repository of type '${settings.type}'`);
+  }
+}
+
+/** Opens the storage of a cluster on this host. Paths are absolute. */
+export async function openClusterStorage(settings: { readonly key: number; readonly host?: string }): Promise<Storage> {
+  const label = `pg${settings.key}`;
+  if (settings.host !== undefined) throw notBuilt(`${label}-host`, 'a cluster on another host');
+  const { openPosixStorage } = await import('./posix/posix-storage.ts');
+  return openPosixStorage({ label });
+}
+
+function notBuilt(option: string, what: string): BackstopError {
+  return new BackstopError('feature-not-supported', `${what} is not supported by this version of pgbackstop`, {
+    hint: `option '${option}' is accepted and checked, but its feature is not built yet.`,
+  });
+}
