@@ -89,6 +89,12 @@ export class ProcessLog implements Log {
     );
   }
 
+  /** A line without time, for what is said before a command begins. */
+  plain(level: LogLevel, message: string): void {
+    if (rank[level] <= rank[this.#settings.stderr]) writeAll(2, `${level.toUpperCase()}: ${message}\n`);
+    else if (rank[level] <= rank[this.#settings.console]) writeAll(1, this.#line(level, message, false));
+  }
+
   error(error: BackstopError): void {
     const level = error.kind === 'assert' ? 'assert' : 'error';
     const type = error.kind === 'unhandled' ? `${errorName(error.kind)}: ` : '';

@@ -1,0 +1,56 @@
+/** The command line: arguments to settings, settings to a command, its outcome to an exit code. */
+import { join } from 'node:path';
+import { systemClock } from '../base/clock.ts';
+import { asBackstopError, type BackstopError } from '../base/error.ts';
+import { ProcessLog, writeAll } from '../base/log.ts';
+import { type Loaded, load, syntaxStage } from '../config/index.ts';
+import { compatibleLevel, formatVersion } from './version.ts';
+
+declare const __VERSION__: string;
+
+/** Version of this package, set at build time. */
+export const version = __VERSION__;
+
+/**
+ * Runs the program.
+ * @param argv arguments after the program
+ * @param program path as called
+ * @returns the exit code
+ */
+export async function main(argv: readonly string[], environment: NodeJS.ProcessEnv, program: string): Promise<number> {
+  let loaded: Loaded;
+  try {
+    loaded = load(argv, environment, program);
+  } catch (thrown) {
+    return reportLoadError(asBackstopError(thrown));
+  }
+  switch (loaded.kind) {
+    case 'version':
+      writeAll(1, formatVersion(version, loaded.output));
+      return 0;
+    case 'help': {
+      const { formatHelp } = await import('./help.ts');
+      writeAll(1, formatHelp(loaded.request, `pgBackRest ${compatibleLevel}`));
+      return 0;
+    }
+    case 'run': {
+      const { runCommand } = await import('./run.ts');
+      return runCommand(loaded.settings, {
+        version,
+        threadFile: join(__dirname, 'thread.cjs'),
+        warnings: loaded.warnings,
+      });
+    }
+  }
+}
+
+/** Errors of the command line's form go to stderr; those found when values are checked are log lines without a time. */
+function reportLoadError(error: BackstopError): number {
+  const syntax = error.kind === 'unhandled' || syntaxStage(error);
+  const log = new ProcessLog(
+    { console: syntax ? 'off' : 'error', stderr: syntax ? 'error' : 'off', file: 'off', timestamp: false },
+    systemClock,
+  );
+  log.error(error);
+  return error.code;
+}

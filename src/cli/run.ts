@@ -1,0 +1,172 @@
+/** Runs one command: log, root check, umask, begin line, locks, the command itself, end line (behaviour, section 2). */
+import { randomBytes } from 'node:crypto';
+import { systemClock } from '../base/clock.ts';
+import { asBackstopError, BackstopError } from '../base/error.ts';
+import { acquireLock, type Lock } from '../base/lock.ts';
+import { type LogLevel, ProcessLog, writeAll } from '../base/log.ts';
+import { commandModules } from '../command/index.ts';
+import type { CommandModule, Session } from '../command/session.ts';
+import { commands, type RunCommand } from '../config/command.ts';
+import { formatOptions, type Settings } from '../config/index.ts';
+
+export interface RunContext {
+  readonly version: string;
+  readonly threadFile: string;
+  /** Problems of the configuration that do not stop the command. */
+  readonly warnings: readonly string[];
+}
+
+/** @returns the exit code; never throws */
+export async function runCommand(settings: Settings, context: RunContext): Promise<number> {
+  const clock = systemClock;
+  const started = clock.monotonic();
+  const { values } = settings;
+  const timestamp = values['log-timestamp'] ?? true;
+  const log = new ProcessLog(
+    {
+      console: (values['log-level-console'] ?? 'warn') as LogLevel,
+      stderr: (values['log-level-stderr'] ?? 'off') as LogLevel,
+      file: (values['log-level-file'] ?? 'info') as LogLevel,
+      timestamp,
+      ...('process-max' in values && Number(values['process-max']) > 99 ? { processDigits: 3 } : {}),
+      ...('dry-run' in values && values['dry-run'] === true ? { prefix: '[DRY-RUN] ' } : {}),
+    },
+    clock,
+  );
+  for (const warning of context.warnings) log.plain('warn', warning);
+  const held: Lock[] = [];
+  let begun = false;
+  const rule = commands[settings.command];
+  const line = (text: string) => (rule.logLevel === 'info' ? log.info(text) : log.debug('cli::run', text));
+
+  /** Ends the command in the log, frees the locks. After it nothing is said any more. */
+  const finish = (outcome: { readonly code: number; readonly error?: BackstopError }): number => {
+    if (outcome.error !== undefined) log.error(outcome.error);
+    if (begun) {
+      const duration = timestamp ? ` (${Math.round(clock.monotonic() - started)}ms)` : '';
+      line(
+        outcome.error === undefined
+          ? `${settings.command} command end: completed successfully${duration}`
+          : `${settings.command} command end: aborted with exception [${String(outcome.code).padStart(3, '0')}]`,
+      );
+    }
+    for (const lock of held.reverse()) lock.release();
+    held.length = 0;
+    log.closeFile();
+    return outcome.code;
+  };
+  endOnSignals(signal => {
+    const error = new BackstopError('term', `terminated on signal ${signal}`);
+    return finish({ code: error.code, error });
+  });
+
+  try {
+    checkUser(values['allow-root'] ?? false);
+    if (values['neutral-umask'] ?? true) process.umask(0);
+    const execId = values['exec-id'] ?? `${process.pid}-${randomBytes(4).toString('hex')}`;
+    const logFileRoles: readonly string[] = rule.logFileRoles;
+    if (logFileRoles.includes(settings.role) || settings.source('log-level-file') === 'argument') {
+      log.openFile(`${values['log-path']}/${values.stanza ?? 'all'}-${settings.command}.log`);
+    }
+    begun = true;
+    line(beginLine(settings, context.version, execId));
+    held.push(...takeLocks(settings, execId));
+    const load = commandModules[settings.command] as (() => Promise<CommandModule<RunCommand>>) | undefined;
+    if (load === undefined) {
+      throw new BackstopError(
+        'feature-not-supported',
+        `command '${settings.command}' is not supported by this version of pgbackstop`,
+        {
+          hint: 'the command and its options are known, but it is not built yet.',
+        },
+      );
+    }
+    const session: Session = {
+      settings,
+      log,
+      clock,
+      version: context.version,
+      execId,
+      threadFile: context.threadFile,
+      locks: held,
+      print: text => writeAll(1, text),
+      within: (inner, run) => runWithin(session, inner, run),
+    };
+    const code = await (await load()).run(session as never);
+    return finish({ code: code ?? 0 });
+  } catch (thrown) {
+    const error = asBackstopError(thrown);
+    return finish({ code: error.code, error });
+  }
+}
+
+function beginLine(settings: Settings, version: string, execId: string): string {
+  const role = settings.role === 'main' ? '' : `:${settings.role}`;
+  const params = settings.params.length === 0 ? '' : ` [${settings.params.join(', ')}]`;
+  return `${settings.command}${role} command begin ${version}:${params} ${formatOptions(settings, execId)}`;
+}
+
+/** Begin and end lines around a command that runs inside another one, under the same locks. */
+async function runWithin<D extends RunCommand>(
+  outer: Session,
+  settings: Settings<D>,
+  run: (session: Session<D>) => Promise<void>,
+): Promise<void> {
+  const started = outer.clock.monotonic();
+  outer.log.info(beginLine(settings as never, outer.version, outer.execId));
+  await run({ ...outer, settings } as unknown as Session<D>);
+  const timestamp = outer.settings.values['log-timestamp'] ?? true;
+  const duration = timestamp ? ` (${Math.round(outer.clock.monotonic() - started)}ms)` : '';
+  outer.log.info(`${settings.command} command end: completed successfully${duration}`);
+}
+
+/** @throws option-invalid when root runs a command without leave */
+function checkUser(allowRoot: boolean): void {
+  if (process.geteuid?.() === 0 && !allowRoot) {
+    throw new BackstopError(
+      'option-invalid',
+      'command is run as root, which is not allowed without option allow-root',
+      {
+        hint: "run it as the user that owns the repository, such as 'postgres' or 'pgbackrest', or set allow-root=y.",
+      },
+    );
+  }
+}
+
+/**
+ * Takes the locks of a command: one per kind and repository, in a fixed order.
+ *
+ * Beside the names of level 2.59.1 (`demo-backup-1.lock`) the older name without a repository key is taken too, which
+ * Debian's 2.45 uses: somebody who moves from one to the other must not get two backups at once.
+ */
+function takeLocks(settings: Settings, execId: string): Lock[] {
+  const rule = commands[settings.command];
+  const roles: readonly string[] = rule.lockRoles;
+  if (rule.lock === 'none' || !roles.includes(settings.role)) return [];
+  const kinds = rule.lock === 'all' ? ['archive', 'backup', 'restore'] : [rule.lock];
+  const keys = settings.values.repo === undefined ? settings.repos.map(repo => repo.key) : [settings.values.repo];
+  const locks: Lock[] = [];
+  try {
+    for (const kind of kinds) {
+      const base = `${settings.values['lock-path']}/${settings.values.stanza}-${kind}`;
+      for (const key of keys) locks.push(acquireLock(`${base}-${key}.lock`, execId));
+      locks.push(acquireLock(`${base}.lock`, execId));
+    }
+  } catch (error) {
+    for (const lock of locks) lock.release();
+    throw error;
+  }
+  return locks;
+}
+
+/**
+ * Ends at once on a signal. Every durable step is safe against a kill at any moment, so there is nothing to wait for; the
+ * server gives up a backup whose session ends.
+ */
+function endOnSignals(finish: (signal: NodeJS.Signals) => number): void {
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => process.exit(finish(signal)));
+  }
+  // a reader of our output that goes away must not end a backup
+  process.on('SIGPIPE', () => undefined);
+}

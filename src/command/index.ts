@@ -1,0 +1,17 @@
+/** The list of commands, loaded when asked for: archive-push starts once per WAL segment and must not load backup. */
+import type { RunCommand } from '../config/command.ts';
+import type { CommandModule } from './session.ts';
+
+type Loaders = { readonly [C in RunCommand]?: () => Promise<CommandModule<C>> };
+
+export const commandModules: Loaders = {
+  'archive-get': () => import('./archive/get.ts'),
+  'archive-push': () => import('./archive/push.ts'),
+  backup: () => import('./backup/index.ts'),
+  check: () => import('./check/index.ts'),
+  info: () => import('./info/index.ts'),
+  restore: () => import('./restore/index.ts'),
+  'stanza-create': () => import('./stanza/create.ts'),
+  start: () => import('./control/start.ts'),
+  stop: () => import('./control/stop.ts'),
+};

@@ -1,0 +1,36 @@
+/** What a command gets: settings, log, clock, and the things it opens on demand. Made once, in cli. */
+import type { Clock } from '../base/clock.ts';
+import type { Lock } from '../base/lock.ts';
+import type { Log } from '../base/log.ts';
+import type { CommandName, RunCommand } from '../config/command.ts';
+import type { Settings } from '../config/settings.ts';
+
+export interface Session<C extends CommandName = RunCommand> {
+  readonly settings: Settings<C>;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Version of pgbackstop: written into info files and log lines. */
+  readonly version: string;
+  /** `PID-8hex`: names this run in lock files and logs. */
+  readonly execId: string;
+  /** Compiled entry of worker threads. */
+  readonly threadFile: string;
+  /** The locks that were taken for this command. */
+  readonly locks: readonly Lock[];
+  /** Writes to standard output, for commands whose result is text. */
+  readonly print: (text: string) => void;
+  /**
+   * Logs the begin line of a command that runs inside this one (expire after backup), runs it and logs its end. The
+   * locks stay as they are.
+   */
+  readonly within: <D extends RunCommand>(
+    settings: Settings<D>,
+    run: (session: Session<D>) => Promise<void>,
+  ) => Promise<void>;
+}
+
+/** A command's module: what `command/index.ts` loads when it is asked for. */
+export interface CommandModule<C extends RunCommand> {
+  /** @returns the exit code when it is not 0 */
+  run(session: Session<C>): Promise<number | undefined>;
+}

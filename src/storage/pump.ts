@@ -1,0 +1,64 @@
+/**
+ * Moves bytes from a source through a pipeline into a sink: the only place where synchronous steps meet waiting.
+ */
+import type { Emit } from '../codec/step.ts';
+import type { ByteSink, ByteSource } from './storage.ts';
+
+/** What the pump needs of an open pipeline (see codec/pipeline.ts). */
+export interface OpenPipeline {
+  push(chunk: Uint8Array): void;
+  end(): void;
+}
+
+/**
+ * Reads all of the source, in pieces of the buffer's size, and pushes it through. Neither source nor sink is closed.
+ * @param open makes the pipeline over the function that takes its output
+ * @param buffer reused for every read
+ */
+export async function pump(
+  source: ByteSource,
+  open: (emit: Emit) => OpenPipeline,
+  sink: Pick<ByteSink, 'write'>,
+  buffer: Uint8Array,
+): Promise<void> {
+  let pressure: Promise<void> | undefined;
+  const pipeline = open(chunk => {
+    const waiting = sink.write(chunk);
+    if (waiting !== undefined)
+      pressure = pressure === undefined ? waiting : Promise.all([pressure, waiting]).then(() => undefined);
+  });
+  for (;;) {
+    const reading = source.read(buffer);
+    // awaiting a number would cost a turn of the queue for each read of a local file
+    const count = typeof reading === 'number' ? reading : await reading;
+    if (count === 0) break;
+    pipeline.push(buffer.subarray(0, count));
+    if (pressure !== undefined) {
+      await pressure;
+      pressure = undefined;
+    }
+  }
+  pipeline.end();
+  if (pressure !== undefined) await pressure;
+}
+
+/** A sink that keeps the bytes, up to a limit. */
+export class MemorySink {
+  readonly #limit: number;
+  readonly #chunks: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  write(chunk: Uint8Array): void {
+    this.#size += chunk.length;
+    if (this.#size > this.#limit) throw new RangeError(`more than ${this.#limit} bytes`);
+    this.#chunks.push(chunk.slice());
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+}
