@@ -1,0 +1,70 @@
+/**
+ * `npm test`: sets up a fresh clone, runs every test, and ends with one plain line that counts them.
+ *
+ * Arguments go to vitest: `npm test -- test/codec`, `npm test -- --project unit`.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { root, setUp } from '../src/setup.mjs';
+
+await setUp();
+
+/** One line about the judge of the compatibility tests, from the same search that the tests make. */
+async function compatLine() {
+  const { bundle } = await import('../src/build.mjs');
+  const folder = mkdtempSync(join(tmpdir(), 'pgbackstop-test-'));
+  try {
+    const file = join(folder, 'real-pgbackrest.cjs');
+    await bundle('test/support/real-pgbackrest.ts', file);
+    const { findRealPgbackrest, skipReason } = (await import(file)).default;
+    const real = findRealPgbackrest();
+    return real === undefined ? skipReason : `compatibility tests run against ${real.path} ${real.version}`;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** @returns how many tests passed, failed and were skipped; a file that could not be loaded counts as a failure */
+function count(report) {
+  const broken = report.testResults.filter(file => file.status === 'failed' && file.assertionResults.length === 0);
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + broken.length,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+/** Runs vitest under this very Node. @returns its exit code, and its counts when it got that far */
+function runTests(args) {
+  const folder = mkdtempSync(join(tmpdir(), 'pgbackstop-test-'));
+  const json = join(folder, 'report.json');
+  const env = { ...process.env, PATH: [join(process.execPath, '..'), process.env.PATH].join(delimiter) };
+  try {
+    const { status, error } = spawnSync(
+      process.execPath,
+      [
+        join(root, 'node_modules/vitest/vitest.mjs'),
+        'run',
+        '--config=test/vitest.config.ts',
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${json}`,
+        ...args,
+      ],
+      { cwd: root, stdio: 'inherit', env },
+    );
+    if (error) throw error;
+    return { status: status ?? 1, ...count(JSON.parse(readFileSync(json, 'utf8'))) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const compat = await compatLine();
+console.log(`Node ${process.versions.node}; ${compat}`);
+const { status, passed, failed, skipped } = runTests(process.argv.slice(2));
+console.log(compat);
+console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+process.exit(failed > 0 && status === 0 ? 1 : status);

@@ -1,0 +1,37 @@
+import { dirname } from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+/** Suites that start real clusters: slow, and heavy on a machine with two cores. */
+const clusterSuites = ['test/integration/**/*.test.ts', 'test/compat/**/*.test.ts'];
+
+export default defineConfig({
+  root: dirname(import.meta.dirname),
+  define: { __VERSION__: JSON.stringify('0.0.0-test') },
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: clusterSuites,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'cluster',
+          include: clusterSuites,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
