@@ -84,7 +84,8 @@ export function decodeControl(bytes: Uint8Array, forcedVersion?: string): Contro
  */
 export function encodeRestoreMarker(bytes: Uint8Array, forcedVersion?: string): Uint8Array {
   const { version } = decodeControl(bytes, forcedVersion);
-  const marked = bytes.slice();
+  // not slice(): that of a Buffer shares its memory
+  const marked = new Uint8Array(bytes);
   const view = controlView(marked);
   const crcOffset = findCrc(view, version, forcedVersion !== undefined);
   view.setBigUint64(checkpointOffset, restoreMarker, true);
