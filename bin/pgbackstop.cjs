@@ -7,7 +7,7 @@ const program = join(__dirname, '..', 'dist', 'main.cjs');
 if (existsSync(program)) {
   // argv[1] is the name as it was typed (a symbolic link stays one): pgbackrest or pgbackstop.
   require(program)
-    .main(process.argv.slice(1), process.env)
+    .main(process.argv.slice(2), process.env, process.argv[1])
     .then(code => process.exit(code));
 } else {
   process.stderr.write(
