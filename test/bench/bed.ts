@@ -1,0 +1,200 @@
+/** The clusters the bench backs up, and the folders, settings and archived WAL that its rows share. */
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TestCluster } from '../support/cluster.ts';
+import { giveTo, runAsOrThrow } from '../support/unprivileged.ts';
+import type { Command, Runner } from './measure.ts';
+
+/** One of the two programs that are compared. */
+export interface Tool {
+  readonly name: 'ours' | 'theirs';
+  /** As it is started. */
+  readonly command: Command;
+  /** What `version` says. */
+  readonly version: string;
+}
+
+export type BedName = 'size' | 'tables';
+
+export interface BedOptions {
+  /** Megabytes of the one cluster. */
+  readonly size: number;
+  /** Tables of the other. */
+  readonly tables: number;
+}
+
+/** WAL segments kept for the archive rows. */
+const keptSegments = 10;
+
+/** Tables the bytes of the large cluster are spread over, so that there is work for several processes. */
+const largeTables = 8;
+
+/** One cluster with its surroundings, all in the cluster's folder. */
+export class Bed {
+  readonly name: BedName;
+  readonly cluster: TestCluster;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #made = new Set<string>();
+
+  private constructor(name: BedName, cluster: TestCluster, env: Readonly<Record<string, string | undefined>>) {
+    this.name = name;
+    this.cluster = cluster;
+    this.#env = env;
+  }
+
+  /**
+   * Makes, fills and starts the cluster.
+   * @param version of PostgreSQL, the newest there is when undefined
+   */
+  static async create(
+    name: BedName,
+    version: string | undefined,
+    options: BedOptions,
+    env: Readonly<Record<string, string | undefined>>,
+  ): Promise<Bed> {
+    const cluster = await TestCluster.create({
+      ...(version === undefined ? {} : { version }),
+      settings: {
+        archive_mode: 'on',
+        archive_command: '/bin/false',
+        shared_buffers: '128MB',
+        max_wal_size: '4GB',
+        autovacuum: false,
+      },
+    });
+    const bed = new Bed(name, cluster, env);
+    try {
+      cluster.configure({ archive_command: `sh ${bed.#archiveScript} %p` });
+      bed.#archiveBy(
+        `n=$(ls ${bed.folder('wal')} | wc -l); [ "$n" -ge ${keptSegments} ] || cp "$1" ${bed.folder('wal')}/`,
+      );
+      await cluster.start();
+      await (name === 'size' ? fillBySize(cluster, options.size) : fillByTables(cluster, options.tables));
+      await cluster.sql('checkpoint');
+      await cluster.switchWal();
+      await cluster.waitFor(
+        'select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from pg_stat_archiver',
+      );
+    } catch (error) {
+      await cluster.dispose();
+      throw error;
+    }
+    return bed;
+  }
+
+  get runner(): Runner {
+    return { user: this.cluster.user, env: this.#env };
+  }
+
+  get #archiveScript(): string {
+    return join(this.cluster.root, 'archive.sh');
+  }
+
+  /** Says what the server does with a finished segment: a shell text, `$1` is the segment. */
+  #archiveBy(script: string): void {
+    writeFileSync(this.#archiveScript, `set -e\n${script}\n`, { mode: 0o755 });
+  }
+
+  /** A folder of the bed, made when first asked for. */
+  folder(name: string, mode = 0o750): string {
+    const path = join(this.cluster.root, name);
+    if (!existsSync(path)) this.cluster.makeFolder(name, mode);
+    return path;
+  }
+
+  /** The folder, empty. */
+  emptyFolder(name: string, mode = 0o750): string {
+    const path = join(this.cluster.root, name);
+    rmSync(path, { recursive: true, force: true });
+    mkdirSync(path);
+    giveTo(this.cluster.user, path);
+    chmodSync(path, mode);
+    return path;
+  }
+
+  /** The segments that were kept, absolute, oldest first. */
+  get segments(): string[] {
+    const folder = this.folder('wal');
+    return readdirSync(folder)
+      .filter(name => /^[0-9A-F]{24}$/.test(name))
+      .sort()
+      .map(name => join(folder, name));
+  }
+
+  /** The beginning of every command of a tool: program, settings and stanza. The repository is a folder of the bed. */
+  base(tool: Tool, repo: string): string[] {
+    const config = join(this.cluster.root, `${tool.name}.conf`);
+    if (!existsSync(config)) {
+      const lines = [
+        '[global]',
+        ...['log', 'lock', 'spool'].map(kind => `${kind}-path=${this.folder(`${tool.name}-${kind}`)}`),
+        'log-level-console=error',
+        'start-fast=y',
+        '[bench]',
+        `pg1-path=${this.cluster.dataDirectory}`,
+        `pg1-socket-path=${this.cluster.socketDirectory}`,
+        `pg1-port=${this.cluster.port}`,
+      ];
+      this.cluster.writeFile(`${tool.name}.conf`, `${lines.join('\n')}\n`);
+    }
+    return [...tool.command, `--config=${config}`, '--stanza=bench', `--repo1-path=${this.folder(repo)}`];
+  }
+
+  /** Runs a command that is not measured. */
+  async run(command: Command): Promise<void> {
+    await runAsOrThrow(this.cluster.user, command, { env: this.#env, timeout: 3_600_000 });
+  }
+
+  /** An empty repository with a stanza that the server archives to. */
+  async freshRepository(tool: Tool, repo: string, ...options: string[]): Promise<void> {
+    this.emptyFolder(repo);
+    const base = this.base(tool, repo);
+    await this.run([...base, 'stanza-create']);
+    this.#archiveBy(`exec ${[...base, ...options].join(' ')} archive-push "$1"`);
+  }
+
+  /** Dirty pages of the server and of the disk cache are not the next run's to write. */
+  async settle(): Promise<void> {
+    await this.cluster.sql('checkpoint');
+    await this.run(['sync']);
+  }
+
+  /** Does a thing once for this bed. */
+  async once(key: string, make: () => Promise<void>): Promise<void> {
+    if (this.#made.has(key)) return;
+    await make();
+    this.#made.add(key);
+  }
+
+  async dispose(): Promise<void> {
+    await this.cluster.dispose();
+  }
+}
+
+/** Rows of which every second one compresses badly, spread over tables, until the database has the size. */
+async function fillBySize(cluster: TestCluster, megabytes: number): Promise<void> {
+  const chunk = 50_000;
+  for (let table = 1; table <= largeTables; table++) {
+    await cluster.sql(`create table account_${table} (id bigint primary key, branch int, balance int, filler text)`);
+    for (let from = 0; ; from += chunk) {
+      await cluster.sql(`insert into account_${table}
+        select n, n % 100, n * 7919 % 100000,
+          case when n % 2 = 0 then repeat(' ', 84) else md5(n::text) || md5((n + 1)::text) || 'account' end
+        from generate_series(${from + 1}, ${from + chunk}) n`);
+      const size = Number(await cluster.value('select pg_database_size(current_database())'));
+      if (size >= (megabytes * 1e6 * table) / largeTables) break;
+    }
+  }
+  await cluster.sql('vacuum (freeze)');
+}
+
+/** Tables with an index and a TOAST table each: some twenty thousand files for five thousand tables. */
+async function fillByTables(cluster: TestCluster, tables: number): Promise<void> {
+  const chunk = 100;
+  for (let from = 1; from <= tables; from += chunk) {
+    await cluster.sql(`do $$ begin for n in ${from}..${Math.min(from + chunk - 1, tables)} loop
+      execute format('create table small_%s (id int primary key, note text)', n);
+      execute format('insert into small_%s select i, md5(i::text) from generate_series(1, %s) i', n, 1 + n % 200);
+    end loop; end $$`);
+  }
+}

@@ -1,0 +1,102 @@
+/** What a run of commands costs: wall time, processor time of all its processes, and the most memory they hold. */
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runAs, spawnOptionsFor, type UnprivilegedUser } from '../support/unprivileged.ts';
+
+/** Program and parameters. */
+export type Command = readonly string[];
+
+export interface Cost {
+  /** Seconds from start to end. */
+  readonly wall: number;
+  /** Seconds of user and system time, of every process that was waited for. */
+  readonly cpu: number;
+}
+
+export interface Runner {
+  readonly user: UnprivilegedUser;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Longest that one measured run may take, in milliseconds. */
+const patience = 3_600_000;
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/**
+ * Runs commands one after the other. bash's `time` counts in milliseconds and includes the children's children.
+ * @throws with what was printed when one fails
+ */
+export async function measure(runner: Runner, commands: readonly Command[]): Promise<Cost> {
+  const lines = commands.map(command => `${command.map(quote).join(' ')} >&3 2>&3 || exit`);
+  // The inner shell may exit early; TIMEFORMAT's line is then the last one on stderr all the same.
+  const script = `exec 3>&1; TIMEFORMAT='%R %U %S'; time ( ${lines.join('; ')} )`;
+  const { code, stdout, stderr } = await runAs(runner.user, ['bash', '-c', script], {
+    env: runner.env,
+    timeout: patience,
+  });
+  const times = /^([\d.]+) ([\d.]+) ([\d.]+)$/m.exec(stderr);
+  if (code !== 0 || times === null) throw new Error(`${commands[0]?.join(' ')} failed (${code})\n${stdout}${stderr}`);
+  const [wall = 0, user = 0, system = 0] = times.slice(1).map(Number);
+  return { wall, cpu: user + system };
+}
+
+/** The process and all below it that are there now. */
+function processTree(pid: number): number[] {
+  const below: number[] = [];
+  try {
+    for (const task of readdirSync(`/proc/${pid}/task`)) {
+      const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim();
+      if (children !== '') below.push(...children.split(' ').map(Number));
+    }
+  } catch (error) {
+    ignoreEnded(error);
+  }
+  return [pid, ...below.flatMap(processTree)];
+}
+
+/** A process may end between any two looks at it. */
+function ignoreEnded(error: unknown): void {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOENT' && code !== 'ESRCH') throw error;
+}
+
+/** Bytes that are in memory because of the process; shared pages are shared out. */
+function proportionalMemory(pid: number): number {
+  try {
+    const kilobytes = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
+    return Number(kilobytes ?? 0) * 1024;
+  } catch (error) {
+    ignoreEnded(error);
+    return 0;
+  }
+}
+
+/**
+ * Runs one command and looks at its memory: often at first, so that short runs are seen, then fifty times a second.
+ * Not to be timed: looking costs.
+ * @returns the highest sum over its processes, in bytes
+ */
+export async function peakMemory(runner: Runner, [program = '', ...parameters]: Command): Promise<number> {
+  const child = spawn(program, parameters, { ...spawnOptionsFor(runner.user, runner.env), stdio: 'ignore' });
+  let going = true;
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', resolve);
+  }).finally(() => {
+    going = false;
+  });
+  const begin = performance.now();
+  let peak = 0;
+  while (going && child.pid !== undefined) {
+    const now = processTree(child.pid).reduce((sum, pid) => sum + proportionalMemory(pid), 0);
+    peak = Math.max(peak, now);
+    await sleep(performance.now() - begin < 500 ? 1 : 20);
+  }
+  const code = await ended;
+  if (code !== 0) throw new Error(`${program} ${parameters.join(' ')} ended with ${code}`);
+  return peak;
+}
