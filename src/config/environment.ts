@@ -1,0 +1,50 @@
+/** Reads `PGBACKREST_*` variables: `PGBACKREST_REPO1_PATH` is `repo1-path`. */
+import type { CommandName, CommandRole } from './command.ts';
+import { invalidValue } from './config-error.ts';
+import type { GivenOptions } from './given.ts';
+import { findOption } from './option-name.ts';
+import { optionIsValid, optionRepeats, optionRule } from './table.ts';
+
+const prefix = 'PGBACKREST_';
+
+/**
+ * Adds what the environment has for the command and the command line has not.
+ * @param warn told of names that mean nothing; they are ignored
+ * @throws option-invalid, option-invalid-value
+ */
+export function readEnvironment(
+  environment: NodeJS.ProcessEnv,
+  command: CommandName,
+  role: CommandRole,
+  given: GivenOptions,
+  warn: (message: string) => void,
+): void {
+  for (const variable in environment) {
+    if (!variable.startsWith(prefix)) continue;
+    const text = environment[variable];
+    if (text === undefined) continue;
+    const written = variable.slice(prefix.length).toLowerCase().replaceAll('_', '-');
+
+    const found = findOption(written);
+    if (found === undefined || found.negated || found.reset) {
+      const what = found === undefined ? '' : found.negated ? 'negate ' : 'reset ';
+      warn(`environment contains invalid ${what}option '${written}'`);
+      continue;
+    }
+    if (!optionIsValid(found.name, command, role)) continue;
+    if (text === '') throw invalidValue(`environment variable '${written}' must have a value`);
+    if (given.get(found.name, found.key) !== undefined) continue;
+
+    const rule = optionRule(found.name);
+    const boolean = rule.type === 'boolean';
+    if (boolean && text !== 'y' && text !== 'n') {
+      throw invalidValue(`environment boolean option '${written}' must be 'y' or 'n'`);
+    }
+    given.set(found.name, found.key, {
+      source: 'environment',
+      negated: boolean && text === 'n',
+      reset: false,
+      texts: boolean ? [] : optionRepeats(rule) ? text.split(':') : [text],
+    });
+  }
+}

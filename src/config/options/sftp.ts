@@ -1,0 +1,86 @@
+/** Repositories behind an SFTP server. */
+import { repoCommands } from '../command-sets.ts';
+import { defineOptions } from '../option.ts';
+
+export const sftpOptions = defineOptions({
+  'repo-sftp-host': {
+    type: 'string',
+    required: true,
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['sftp'] },
+  },
+  'repo-sftp-host-fingerprint': {
+    type: 'string',
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-sftp-host-key-check-type', is: ['fingerprint', 'strict'] },
+  },
+  'repo-sftp-host-key-check-type': {
+    type: 'word',
+    allow: ['accept-new', 'fingerprint', 'none', 'strict'],
+    default: 'strict',
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['sftp'] },
+  },
+  'repo-sftp-host-key-hash-type': {
+    type: 'word',
+    allow: ['md5', 'sha1', 'sha256'],
+    required: true,
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['sftp'] },
+  },
+  'repo-sftp-host-port': {
+    type: 'integer',
+    default: 22,
+    range: [1, 65535],
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['sftp'] },
+  },
+  'repo-sftp-host-user': {
+    type: 'string',
+    required: true,
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['sftp'] },
+  },
+  'repo-sftp-known-host': {
+    type: 'list',
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-sftp-host-key-check-type', is: ['accept-new', 'strict'] },
+  },
+  'repo-sftp-private-key-file': {
+    type: 'string',
+    required: true,
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['sftp'] },
+  },
+  'repo-sftp-private-key-passphrase': {
+    type: 'string',
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['sftp'] },
+    secret: true,
+  },
+  'repo-sftp-public-key-file': {
+    type: 'string',
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['sftp'] },
+  },
+});

@@ -1,0 +1,306 @@
+/** Decides every option's value: dependencies first, then types, ranges and lists, defaults and what is required. */
+import type { CommandLine } from './argv.ts';
+import { misplacedOption } from './argv.ts';
+import { ConfigError, invalidOption, invalidValue } from './config-error.ts';
+import { type Given, noKey } from './given.ts';
+import type { ByWord, Dependency, OptionGroup, OptionRule, RuleValue } from './option.ts';
+import { type Resolved, type Slot, slotOf } from './resolved.ts';
+import type { OptionValue } from './settings.ts';
+import {
+  isOptionName,
+  keyedName,
+  type OptionName,
+  optionIsValid,
+  optionNames,
+  optionRule,
+  resolveOrder,
+  ruleFor,
+} from './table.ts';
+import { parseInteger, parsePair, parseSize, parseTime } from './values.ts';
+
+const groups: readonly OptionGroup[] = ['pg', 'repo'];
+
+/**
+ * @param line the command, with everything that any source gives
+ * @param warn told of values that are overwritten
+ * @throws option-invalid, option-invalid-value, option-required
+ */
+export function resolve(line: CommandLine, program: string, warn: (message: string) => void): Resolved {
+  const misplaced = misplacedOption(line);
+  if (misplaced !== undefined) {
+    throw invalidOption(`option '${misplaced}' not valid for command '${line.command}'`);
+  }
+  const resolved: Resolved = {
+    command: line.command,
+    role: line.role,
+    params: line.params,
+    program,
+    slots: new Map(),
+    keys: { pg: keysInUse('pg', line), repo: keysInUse('repo', line) },
+  };
+  for (const name of resolveOrder) {
+    if (!optionIsValid(name, line.command, line.role)) continue;
+    const rule = ruleFor(name, line.command);
+    const slots = new Map<number, Slot>();
+    resolved.slots.set(name, slots);
+    for (const key of rule.group === undefined ? [noKey] : resolved.keys[rule.group]) {
+      slots.set(key, resolveOne({ name, key, rule, given: line.given.get(name, key), line, resolved, warn }));
+    }
+  }
+  const kept = { ...resolved, keys: { pg: withoutEmpty(resolved, 'pg'), repo: withoutEmpty(resolved, 'repo') } };
+  checkSelection(kept);
+  return kept;
+}
+
+/** The keys that any source uses, in order. There is always one, and key 1 of pg whenever another is used. */
+function keysInUse(group: OptionGroup, line: CommandLine): readonly number[] {
+  const keys = new Set<number>();
+  let valid = false;
+  for (const name of optionNames) {
+    if (optionRule(name).group !== group || !optionIsValid(name, line.command, line.role)) continue;
+    valid = true;
+    for (const key of line.given.keys(name)) {
+      if (line.given.get(name, key)?.reset === false) keys.add(key);
+    }
+  }
+  if (!valid) return [];
+  if (keys.size === 0 || group === 'pg') keys.add(1);
+  return [...keys].sort((a, b) => a - b);
+}
+
+/**
+ * Drops keys whose options all turned out to be defaults (only options with a failed dependency were given): a
+ * repository that nobody configured would appear. The last one stays, as key 1.
+ */
+function withoutEmpty(resolved: Resolved, group: OptionGroup): readonly number[] {
+  const keys = resolved.keys[group];
+  if (keys.length < 2) {
+    const [only] = keys;
+    if (only === undefined || only === 1 || hasOwnValue(resolved, group, only)) return keys;
+    renumber(resolved, group, only);
+    return [1];
+  }
+  const kept = keys.filter(key => hasOwnValue(resolved, group, key));
+  if (kept.length > 0) return kept;
+  const [first = 1] = keys;
+  if (first !== 1) renumber(resolved, group, first);
+  return [1];
+}
+
+function hasOwnValue(resolved: Resolved, group: OptionGroup, key: number): boolean {
+  for (const [name, slots] of resolved.slots) {
+    const source = slots.get(key)?.source;
+    if (source !== undefined && source !== 'default' && optionRule(name).group === group) return true;
+  }
+  return false;
+}
+
+function renumber(resolved: Resolved, group: OptionGroup, from: number): void {
+  for (const [name, slots] of resolved.slots) {
+    const slot = slots.get(from);
+    if (slot !== undefined && optionRule(name).group === group) slots.set(1, slot);
+  }
+}
+
+interface Question {
+  readonly name: OptionName;
+  readonly key: number;
+  readonly rule: OptionRule;
+  readonly given: Given | undefined;
+  readonly line: CommandLine;
+  readonly resolved: Resolved;
+  readonly warn: (message: string) => void;
+}
+
+function resolveOne(question: Question): Slot {
+  const { name, key, rule, given, line, resolved } = question;
+  const boolean = rule.type === 'boolean';
+  const set = given !== undefined && (boolean || !given.negated) && !given.reset;
+  const negated = given?.negated === true;
+  const reset = given?.reset === true;
+  const fullName = keyedName(name, key);
+  const unset: Slot = { value: undefined, text: undefined, source: 'default', negated, reset };
+
+  const dependency = rule.onlyIf === undefined ? undefined : judge(rule.onlyIf, key, resolved);
+  if (dependency !== undefined && !dependency.holds) {
+    // from a file or the environment the option may be meant for another command or another value
+    if (set && given.source === 'argument') throw unmet(fullName, dependency);
+    const otherwise = rule.onlyIf?.otherwise;
+    return otherwise === undefined ? unset : fromDefault(rule, otherwise, fullName, false, false);
+  }
+
+  if (set) {
+    const { source } = given;
+    if (boolean) return { value: !negated, text: undefined, source, negated, reset };
+    if (rule.type === 'map' || rule.type === 'list') {
+      const value = rule.type === 'list' ? given.texts : readMap(given.texts, fullName, question.warn);
+      return { value, text: undefined, source, negated, reset };
+    }
+    const [text = ''] = given.texts;
+    return { value: readValue(rule, text, fullName, dependency), text, source, negated, reset };
+  }
+  if (negated && !line.help) return { ...unset, source: given?.source ?? 'default' };
+
+  const fallback = defaultOf(rule, dependency?.word, resolved.program);
+  if (fallback !== undefined) return fromDefault(rule, fallback, fullName, negated, reset);
+  if (rule.required === true && !line.help) {
+    throw new ConfigError('validate', 'option-required', `${line.command} command requires option: ${fullName}`, {
+      ...(rule.section === 'stanza' ? { hint: 'does this stanza exist?' } : {}),
+    });
+  }
+  return unset;
+}
+
+interface Judgement {
+  readonly holds: boolean;
+  readonly dependency: Dependency;
+  /** Name with key of the option depended on. */
+  readonly fullName: string;
+  readonly isSet: boolean;
+  /** The value of the option depended on, when it is a word. */
+  readonly word: string | undefined;
+}
+
+function judge(dependency: Dependency, key: number, resolved: Resolved): Judgement {
+  const { option, is } = dependency;
+  if (!isOptionName(option)) throw new Error(`the table lets an option depend on '${option}', which there is not`);
+  const ownKey = optionRule(option).group === undefined ? noKey : key;
+  const value = slotOf(resolved, option, ownKey)?.value;
+  return {
+    holds: value !== undefined && (is === undefined || is.some(one => one === value)),
+    dependency,
+    fullName: keyedName(option, ownKey),
+    isSet: value !== undefined,
+    word: typeof value === 'string' ? value : undefined,
+  };
+}
+
+function unmet(fullName: string, judgement: Judgement): ConfigError {
+  const allowed = judgement.isSet ? (judgement.dependency.is ?? []) : [];
+  const words = allowed.filter(one => typeof one === 'string').map(word => `'${word}'`);
+  const no = allowed.includes(false) ? 'no-' : '';
+  const list = words.length === 0 ? '' : words.length === 1 ? ` = ${words[0]}` : ` in (${words.join(', ')})`;
+  return invalidOption(`option '${fullName}' not valid without option '${no}${judgement.fullName}'${list}`);
+}
+
+const isByWord = <T>(rule: T | ByWord<T>): rule is ByWord<T> =>
+  typeof rule === 'object' && rule !== null && 'by' in rule;
+
+function defaultOf(rule: OptionRule, word: string | undefined, program: string): RuleValue | undefined {
+  if (rule.defaultsToProgram === true) return program;
+  const fallback = rule.default;
+  if (fallback === undefined || !isByWord<RuleValue>(fallback)) return fallback;
+  return word === undefined ? undefined : fallback.by[word];
+}
+
+/** The default of an option for help: as the table spells it. @param word the value of the option it depends on */
+export function defaultText(rule: OptionRule, word: string | undefined, program: string): string | undefined {
+  const fallback = defaultOf(rule, word, program);
+  return fallback === undefined ? undefined : spell(fallback);
+}
+
+const spell = (value: RuleValue): string => (value === true ? 'y' : value === false ? 'n' : String(value));
+
+function fromDefault(rule: OptionRule, fallback: RuleValue, fullName: string, negated: boolean, reset: boolean): Slot {
+  const text = spell(fallback);
+  const value = rule.type === 'boolean' ? fallback === true : convert(rule, text);
+  if (value === undefined) throw new Error(`the table's default of ${fullName} is no ${rule.type}`);
+  return { value, text: rule.type === 'boolean' ? undefined : text, source: 'default', negated, reset };
+}
+
+function convert(rule: OptionRule, text: string): number | string | undefined {
+  switch (rule.type) {
+    case 'integer':
+      return parseInteger(text);
+    case 'size':
+      return parseSize(text);
+    case 'time':
+      return parseTime(text);
+    default:
+      return text;
+  }
+}
+
+function readMap(
+  texts: readonly string[],
+  fullName: string,
+  warn: (message: string) => void,
+): ReadonlyMap<string, string> {
+  const map = new Map<string, string>();
+  for (const text of texts) {
+    const pair = parsePair(text);
+    if (pair === undefined) throw invalidOption(`key/value '${text}' not valid for '${fullName}' option`);
+    const [key, value] = pair;
+    const old = map.get(key);
+    if (old !== undefined) {
+      warn(`key '${key}' value '${old}' is overwritten with '${value}' for '${fullName}' option`);
+    }
+    map.set(key, value);
+  }
+  return map;
+}
+
+function readValue(rule: OptionRule, text: string, fullName: string, dependency: Judgement | undefined): OptionValue {
+  const shown = rule.secret === true ? '<redacted>' : text;
+  const value = convert(rule, text);
+  if (value === undefined) throw invalidValue(`'${shown}' is not valid for '${fullName}' option`);
+  if (typeof value === 'number') checkRange(rule, value, shown, fullName, dependency);
+  else if (rule.type !== 'word') checkText(rule, value, shown, fullName);
+  if (rule.allow !== undefined) {
+    const allowed = rule.allow.some(one => convert(rule, one) === value);
+    if (!allowed) {
+      throw invalidValue(
+        `'${shown}' is not allowed for '${fullName}' option`,
+        `allowed values are ${rule.allow.map(one => `'${one}'`).join(', ')}`,
+      );
+    }
+  }
+  // "/path/" and "/path" are the same place; the root keeps its slash
+  return rule.type === 'path' && text.length > 1 && text.endsWith('/') ? text.slice(0, -1) : value;
+}
+
+function checkRange(
+  rule: OptionRule,
+  value: number,
+  shown: string,
+  fullName: string,
+  dependency: Judgement | undefined,
+): void {
+  let range = rule.range;
+  if (range === undefined) return;
+  let when = '';
+  if (isByWord<readonly [RuleValue, RuleValue]>(range)) {
+    const word = dependency?.word;
+    range = word === undefined ? undefined : range.by[word];
+    if (range === undefined) return;
+    when = ` when '${dependency?.fullName}' option = '${word}'`;
+  }
+  const [low, high] = range;
+  const lowest = convert(rule, String(low));
+  const highest = convert(rule, String(high));
+  if (typeof lowest !== 'number' || typeof highest !== 'number')
+    throw new Error(`the table's range of ${fullName} is no range`);
+  if (value < lowest || value > highest) {
+    throw invalidValue(
+      `'${shown}' is out of range for '${fullName}' option${when}`,
+      `the lowest value is ${low}, the highest ${high}`,
+    );
+  }
+}
+
+function checkText(rule: OptionRule, text: string, shown: string, fullName: string): void {
+  if (text === '') throw invalidValue(`'${shown}' must be >= 1 character for '${fullName}' option`);
+  if (rule.type !== 'path') return;
+  if (!text.startsWith('/')) throw invalidValue(`'${shown}' must begin with / for '${fullName}' option`);
+  if (text.includes('//')) throw invalidValue(`'${shown}' cannot contain // for '${fullName}' option`);
+}
+
+/** `--repo=N` and `--pg=N` must name an index that is configured. */
+function checkSelection(resolved: Resolved): void {
+  for (const group of groups) {
+    const selected = slotOf(resolved, group, noKey);
+    if (typeof selected?.value === 'number' && !resolved.keys[group].includes(selected.value)) {
+      throw invalidValue(`key '${selected.text}' is not valid for '${group}' option`);
+    }
+  }
+}
