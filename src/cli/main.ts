@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { asBackstopError, type BackstopError } from '../base/error.ts';
 import { ProcessLog, writeAll } from '../base/log.ts';
-import { type Loaded, load, syntaxStage } from '../config/index.ts';
+import { configStage, type Loaded, load } from '../config/index.ts';
 import { compatibleLevel, formatVersion } from './version.ts';
 
 declare const __VERSION__: string;
@@ -39,6 +39,8 @@ export async function main(argv: readonly string[], environment: NodeJS.ProcessE
         version,
         threadFile: join(__dirname, 'thread.cjs'),
         warnings: loaded.warnings,
+        afterBegin: loaded.afterBegin,
+        stanzas: loaded.stanzas,
       });
     }
   }
@@ -46,7 +48,7 @@ export async function main(argv: readonly string[], environment: NodeJS.ProcessE
 
 /** Errors of the command line's form go to stderr; those found when values are checked are log lines without a time. */
 function reportLoadError(error: BackstopError): number {
-  const syntax = error.kind === 'unhandled' || syntaxStage(error);
+  const syntax = error.kind === 'unhandled' || configStage(error) !== 'validate';
   const log = new ProcessLog(
     { console: syntax ? 'off' : 'error', stderr: syntax ? 'error' : 'off', file: 'off', timestamp: false },
     systemClock,

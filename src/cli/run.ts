@@ -7,13 +7,17 @@ import { type LogLevel, ProcessLog, writeAll } from '../base/log.ts';
 import { commandModules } from '../command/index.ts';
 import type { CommandModule, Session } from '../command/session.ts';
 import { commands, type RunCommand } from '../config/command.ts';
-import { formatOptions, type Settings } from '../config/index.ts';
+import { type AfterBegin, formatOptions, formatParams, type Settings } from '../config/index.ts';
 
 export interface RunContext {
   readonly version: string;
   readonly threadFile: string;
   /** Problems of the configuration that do not stop the command. */
   readonly warnings: readonly string[];
+  /** What is said, or ends the command, once it has begun and holds its locks. */
+  readonly afterBegin: AfterBegin;
+  /** Stanzas that the configuration files name. */
+  readonly stanzas: readonly string[];
 }
 
 /** @returns the exit code; never throws */
@@ -71,6 +75,8 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     begun = true;
     line(beginLine(settings, context.version, execId));
     held.push(...takeLocks(settings, execId));
+    for (const warning of context.afterBegin.warnings) log.warn(warning);
+    if (context.afterBegin.error !== undefined) throw context.afterBegin.error;
     const load = commandModules[settings.command] as (() => Promise<CommandModule<RunCommand>>) | undefined;
     if (load === undefined) {
       throw new BackstopError(
@@ -89,6 +95,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       execId,
       threadFile: context.threadFile,
       locks: held,
+      stanzas: context.stanzas,
       print: text => writeAll(1, text),
       within: (inner, run) => runWithin(session, inner, run),
     };
@@ -102,8 +109,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
 
 function beginLine(settings: Settings, version: string, execId: string): string {
   const role = settings.role === 'main' ? '' : `:${settings.role}`;
-  const params = settings.params.length === 0 ? '' : ` [${settings.params.join(', ')}]`;
-  return `${settings.command}${role} command begin ${version}:${params} ${formatOptions(settings, execId)}`;
+  return `${settings.command}${role} command begin ${version}:${formatParams(settings)}${formatOptions(settings, execId)}`;
 }
 
 /** Begin and end lines around a command that runs inside another one, under the same locks. */

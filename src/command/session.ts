@@ -15,6 +15,8 @@ export interface Session<C extends CommandName = RunCommand> {
   readonly execId: string;
   /** Compiled entry of worker threads. */
   readonly threadFile: string;
+  /** Stanzas that the configuration files name. */
+  readonly stanzas: readonly string[];
   /** The locks that were taken for this command. */
   readonly locks: readonly Lock[];
   /** Writes to standard output, for commands whose result is text. */

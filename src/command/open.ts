@@ -1,0 +1,104 @@
+/** Opens what a session's settings describe: repositories and clusters. */
+import { BackstopError } from '../base/error.ts';
+import type { Cluster, ClusterConfig } from '../postgres/cluster.ts';
+import { type FoundClusters, findClusters } from '../postgres/find-cluster.ts';
+import { StanzaRepo } from '../repo/stanza-repo.ts';
+import { openClusterStorage, openRepoStorage, type RepoSettings } from '../storage/drivers.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Session } from './session.ts';
+
+/** Commands that have a stanza and repositories. */
+export type RepoSession = Session;
+
+/** The repositories of the session as plain data, in key order; with `--repo` only that one. */
+export function repoSettings(session: RepoSession): RepoSettings[] {
+  const { settings } = session;
+  const wanted = settings.values.repo;
+  return settings.repos
+    .filter(({ key }) => wanted === undefined || key === wanted)
+    .map(({ key, values }) => ({
+      key,
+      type: values.type ?? 'posix',
+      path: values.path ?? '/var/lib/pgbackrest',
+      ...(values['cipher-type'] === 'aes-256-cbc' && values['cipher-pass'] !== undefined
+        ? { cipherPass: values['cipher-pass'] }
+        : {}),
+      ...(values.host === undefined ? {} : { host: values.host }),
+    }));
+}
+
+/** Opens one repository for the session's stanza. */
+export async function openRepo(
+  session: RepoSession,
+  settings: RepoSettings,
+  stanza = stanzaOf(session),
+): Promise<StanzaRepo> {
+  return new StanzaRepo(settings, await openRepoStorage(settings), stanza);
+}
+
+/** The stanza, for commands that require one. */
+export function stanzaOf(session: RepoSession): string {
+  const { stanza } = session.settings.values;
+  if (stanza === undefined) throw new BackstopError('assert', 'command without stanza');
+  return stanza;
+}
+
+/** What is known of a configured cluster. */
+export interface ClusterSettings extends ClusterConfig {
+  /** The host it is on, when that is not this one. */
+  readonly remoteHost?: string;
+}
+
+/** The clusters of the session as plain data, in key order. */
+export function clusterSettings(session: RepoSession): ClusterSettings[] {
+  return session.settings.clusters.map(({ key, values }) => {
+    if (values.path === undefined) throw new BackstopError('option-required', `command requires option: pg${key}-path`);
+    return {
+      key,
+      path: values.path,
+      port: values.port ?? 5432,
+      database: values.database ?? 'postgres',
+      ...(values['socket-path'] === undefined ? {} : { socketPath: values['socket-path'] }),
+      ...(values.user === undefined ? {} : { user: values.user }),
+      ...(values.host === undefined ? {} : { remoteHost: values.host }),
+    };
+  });
+}
+
+/** Storage of a configured cluster's files. Paths are absolute. */
+export function openClusterFiles(cluster: ClusterSettings): Promise<Storage> {
+  return openClusterStorage({
+    key: cluster.key,
+    ...(cluster.remoteHost === undefined ? {} : { host: cluster.remoteHost }),
+  });
+}
+
+/**
+ * Connects to the configured clusters and tells primary from standby.
+ * @param standby whether a standby is wanted
+ */
+export function findSessionClusters(
+  session: RepoSession,
+  standby: 'y' | 'n' | 'prefer',
+  primaryRequired = true,
+): Promise<FoundClusters> {
+  const { values, command } = session.settings;
+  return findClusters(clusterSettings(session), {
+    command,
+    timeout: values['db-timeout'] ?? 1_800_000,
+    forcedVersion: forcedVersion(session),
+    standby,
+    primaryRequired,
+    storageOf: config => openClusterFiles(config as ClusterSettings),
+    warn: message => session.log.warn(message),
+    clock: session.clock,
+    environment: process.env,
+  });
+}
+
+/** The option pg-version-force of the first cluster. */
+export function forcedVersion(session: RepoSession): string | undefined {
+  return session.settings.values['pg-version-force'];
+}
+
+export type { Cluster };

@@ -1,0 +1,171 @@
+/**
+ * One repository as a stanza sees it: its info files and manifests, each in two copies, decrypted with the key that
+ * belongs to it (format, sections 2 and 5).
+ */
+import { BackstopError, isBackstopError, isKind } from '../base/error.ts';
+import { openCodecs, type StepSpec } from '../codec/codecs.ts';
+import { openPipeline } from '../codec/pipeline.ts';
+import type { RepoSettings } from '../storage/drivers.ts';
+import type { ByteSink, Storage } from '../storage/storage.ts';
+import { type ArchiveInfo, decodeArchiveInfo, encodeArchiveInfo } from './archive-info.ts';
+import { type BackupInfo, decodeBackupInfo, encodeBackupInfo } from './backup-info.ts';
+import type { BackupLabel } from './label.ts';
+import { archiveInfoFile, backupInfoFile, copySuffix, manifestFile } from './layout.ts';
+import type { Manifest } from './manifest/manifest.ts';
+import { ManifestReader } from './manifest/read.ts';
+import { writeManifest } from './manifest/write.ts';
+import { copyStored, finishSink, readStored, readStoredThrough, writeStored } from './stored.ts';
+
+/** An info file is small: 100,000 backups are far below. */
+const infoLimit = 1024 * 1024 * 1024;
+
+export class StanzaRepo {
+  readonly settings: RepoSettings;
+  readonly storage: Storage;
+  readonly stanza: string;
+
+  constructor(settings: RepoSettings, storage: Storage, stanza: string) {
+    this.settings = settings;
+    this.storage = storage;
+    this.stanza = stanza;
+  }
+
+  /** Number users know the repository by. */
+  get key(): number {
+    return this.settings.key;
+  }
+
+  /** `repo1`, for messages. */
+  get name(): string {
+    return `repo${this.key}`;
+  }
+
+  get isEncrypted(): boolean {
+    return this.settings.cipherPass !== undefined;
+  }
+
+  /** Where the path lies, for messages. */
+  fullPath(path: string): string {
+    return (this.settings.path === '/' ? '' : this.settings.path) + path;
+  }
+
+  /** @throws file-missing when neither copy is there; the error of the first copy when both are unsound */
+  loadArchiveInfo(): Promise<ArchiveInfo> {
+    return this.#loadEither(archiveInfoFile(this.stanza), 'archive.info', async path =>
+      decodeArchiveInfo(await readStored(this.storage, path, this.settings.cipherPass, infoLimit)),
+    );
+  }
+
+  async saveArchiveInfo(info: ArchiveInfo, version: string): Promise<void> {
+    await this.#saveBoth(archiveInfoFile(this.stanza), encodeArchiveInfo(info, version));
+  }
+
+  /** @throws as loadArchiveInfo */
+  loadBackupInfo(): Promise<BackupInfo> {
+    return this.#loadEither(backupInfoFile(this.stanza), 'backup.info', async path =>
+      decodeBackupInfo(await readStored(this.storage, path, this.settings.cipherPass, infoLimit)),
+    );
+  }
+
+  async saveBackupInfo(info: BackupInfo, version: string): Promise<void> {
+    await this.#saveBoth(backupInfoFile(this.stanza), encodeBackupInfo(info, version));
+  }
+
+  /**
+   * Loads the manifest of a backup.
+   * @param passphrase cipher-pass of backup.info
+   */
+  loadManifest(label: BackupLabel, passphrase: string | undefined): Promise<Manifest> {
+    return this.#loadEither(manifestFile(this.stanza, label), 'backup.manifest', path =>
+      this.readManifest(path, passphrase),
+    );
+  }
+
+  /** Reads one file as a manifest. */
+  async readManifest(path: string, passphrase: string | undefined): Promise<Manifest> {
+    const reader = new ManifestReader();
+    await readStoredThrough(this.storage, path, passphrase, chunk => reader.push(chunk));
+    return reader.end();
+  }
+
+  /**
+   * Writes a manifest to one path, streaming.
+   * @param compress true for the gzip copy that the history keeps
+   */
+  async writeManifest(
+    manifest: Manifest,
+    path: string,
+    passphrase: string | undefined,
+    version: string,
+    compress = false,
+  ): Promise<void> {
+    const sink = await this.storage.write(path);
+    await finishSink(sink, () => encodeManifest(manifest, sink, compress, passphrase, version));
+  }
+
+  /** Copies a file of the repository, byte for byte. */
+  copy(from: string, to: string): Promise<void> {
+    return copyStored(this.storage, from, to);
+  }
+
+  async #saveBoth(path: string, bytes: Uint8Array): Promise<void> {
+    await writeStored(this.storage, [path, path + copySuffix], this.settings.cipherPass, bytes);
+  }
+
+  /** Any failure of the file makes us try its copy; when both fail the user reads about both. */
+  async #loadEither<T>(path: string, what: string, load: (path: string) => Promise<T>): Promise<T> {
+    const failures: BackstopError[] = [];
+    for (const candidate of [path, path + copySuffix]) {
+      try {
+        return await load(candidate);
+      } catch (error) {
+        if (!isBackstopError(error)) throw error;
+        failures.push(error);
+      }
+    }
+    const [first, second] = failures as [BackstopError, BackstopError];
+    // a broken file says more than a missing twin
+    const main = isKind(first, 'file-missing') && !isKind(second, 'file-missing') ? second : first;
+    const hints: string[] = [];
+    if (isKind(main, 'file-missing')) {
+      hints.push(`${what} cannot be opened but is required to perform this command.`);
+      hints.push(
+        what === 'backup.manifest' ? 'was the backup removed meanwhile?' : 'has a stanza-create been performed?',
+      );
+    }
+    if (isKind(main, 'crypto', 'checksum', 'format', 'json-format')) {
+      hints.push('is or was the repo encrypted, and is the passphrase the right one?');
+    }
+    const lines = failures.map(error => `${error.name}: ${error.message}`);
+    throw new BackstopError(
+      main.kind,
+      `unable to load info file '${this.fullPath(path)}' or '${this.fullPath(path + copySuffix)}':\n${lines.join('\n')}`,
+      { cause: main, hint: hints },
+    );
+  }
+}
+
+async function encodeManifest(
+  manifest: Manifest,
+  sink: ByteSink,
+  compress: boolean,
+  passphrase: string | undefined,
+  version: string,
+): Promise<void> {
+  const steps: StepSpec[] = [
+    ...(compress ? [{ step: 'compress', type: 'gz', level: 9, raw: false } as const] : []),
+    ...(passphrase === undefined ? [] : [{ step: 'encrypt', passphrase, raw: false } as const]),
+  ];
+  const waiting: Promise<void>[] = [];
+  const pipeline = openPipeline(steps, openCodecs(), chunk => {
+    const pressure = sink.write(chunk);
+    if (pressure !== undefined) waiting.push(pressure);
+  });
+  try {
+    writeManifest(manifest, version, text => pipeline.push(Buffer.from(text)));
+    pipeline.end();
+    await Promise.all(waiting);
+  } finally {
+    pipeline.close();
+  }
+}
