@@ -1,0 +1,75 @@
+/**
+ * The libraries that know LZ4 blocks. `lz4-napi` is always there. The optional `lz4` is compiled at install and is
+ * twice as fast, and alone has the high-compression levels; it is left out when it was built for another Node.
+ */
+import { createRequire } from 'node:module';
+import type { XXHashAPI } from 'xxhash-wasm';
+import { BackstopError } from '../base/error.ts';
+
+export interface Lz4Library {
+  /**
+   * Compresses a block into output[4..].
+   * @returns a buffer that starts with 4 free bytes for the block's length, followed by the compressed block
+   */
+  compress(block: Buffer, output: Buffer, level: number): Buffer;
+  /**
+   * @param sized 4 bytes that hold `max`, followed by the compressed block
+   * @param max most bytes that the block may have
+   * @param dictionary the plain bytes before the block, at most 64 KiB; absent for a block that stands alone
+   * @returns the plain block; it is not written to again
+   * @throws anything, when the block is corrupt
+   */
+  decompress(sized: Buffer, max: number, dictionary: Buffer | undefined): Buffer;
+  readonly xxhash: XXHashAPI;
+  /** True when the levels from 3 up are high-compression ones. */
+  readonly highCompression: boolean;
+}
+
+/** Room that a compressed block of this size may need, with the 4 bytes before it. */
+export function lz4Bound(size: number): number {
+  return 4 + size + Math.floor(size / 255) + 16;
+}
+
+interface Napi {
+  compressSync(data: Buffer): Buffer;
+  uncompressSync(sized: Buffer, dictionary?: Buffer): Buffer;
+}
+
+interface Addon {
+  compress(input: Buffer, output: Buffer): number;
+  compressHCLimited(input: Buffer, output: Buffer, limit: number, level: number): number;
+}
+
+/** Levels below this are the fast method. */
+const firstHighLevel = 3;
+
+/** @param useAddon false: as if the optional library was not installed */
+export async function loadLz4(useAddon = true): Promise<Lz4Library> {
+  const napi = (await import('lz4-napi')) as unknown as { default?: Napi } & Napi;
+  const { compressSync, uncompressSync } = napi.default ?? napi;
+  const { default: createXxhash } = await import('xxhash-wasm');
+  const addon = useAddon ? loadAddon() : undefined;
+  return {
+    compress(block, output, level) {
+      if (addon === undefined) return compressSync(block);
+      const room = output.subarray(4);
+      const length =
+        level < firstHighLevel ? addon.compress(block, room) : addon.compressHCLimited(block, room, room.length, level);
+      if (length <= 0) throw new BackstopError('assert', 'lz4 compression failed');
+      return output.subarray(0, 4 + length);
+    },
+    decompress: (sized, _max, dictionary) =>
+      dictionary === undefined ? uncompressSync(sized) : uncompressSync(sized, dictionary),
+    xxhash: await createXxhash(),
+    highCompression: addon !== undefined,
+  };
+}
+
+function loadAddon(): Addon | undefined {
+  try {
+    return createRequire(import.meta.url)('lz4/build/Release/lz4.node') as Addon;
+  } catch {
+    // not installed, or compiled for another Node ("Module did not self-register"): the other library serves
+    return undefined;
+  }
+}
