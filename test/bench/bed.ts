@@ -86,8 +86,9 @@ export class Bed {
     return { user: this.cluster.user, env: this.#env };
   }
 
+  /** The real tool wants its own name in archive_command. */
   get #archiveScript(): string {
-    return join(this.cluster.root, 'archive.sh');
+    return join(this.cluster.root, 'pgbackrest-archive.sh');
   }
 
   /** Says what the server does with a finished segment: a shell text, `$1` is the segment. */

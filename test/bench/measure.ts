@@ -1,8 +1,7 @@
 /** What a run of commands costs: wall time, processor time of all its processes, and the most memory they hold. */
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runAs, spawnOptionsFor, type UnprivilegedUser } from '../support/unprivileged.ts';
+import { runAs, runAsOrThrow, type UnprivilegedUser } from '../support/unprivileged.ts';
 
 /** Program and parameters. */
 export type Command = readonly string[];
@@ -80,23 +79,27 @@ function proportionalMemory(pid: number): number {
  * Not to be timed: looking costs.
  * @returns the highest sum over its processes, in bytes
  */
-export async function peakMemory(runner: Runner, [program = '', ...parameters]: Command): Promise<number> {
-  const child = spawn(program, parameters, { ...spawnOptionsFor(runner.user, runner.env), stdio: 'ignore' });
+export async function peakMemory(runner: Runner, command: Command): Promise<number> {
+  let pid: number | undefined;
   let going = true;
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('exit', resolve);
+  let peak = 0;
+  const run = runAsOrThrow(runner.user, command, {
+    env: runner.env,
+    timeout: patience,
+    onStart: started => {
+      pid = started;
+    },
   }).finally(() => {
     going = false;
   });
-  const begin = performance.now();
-  let peak = 0;
-  while (going && child.pid !== undefined) {
-    const now = processTree(child.pid).reduce((sum, pid) => sum + proportionalMemory(pid), 0);
-    peak = Math.max(peak, now);
-    await sleep(performance.now() - begin < 500 ? 1 : 20);
-  }
-  const code = await ended;
-  if (code !== 0) throw new Error(`${program} ${parameters.join(' ')} ended with ${code}`);
+  const look = async (): Promise<void> => {
+    const begin = performance.now();
+    while (going && pid !== undefined) {
+      const now = processTree(pid).reduce((sum, each) => sum + proportionalMemory(each), 0);
+      peak = Math.max(peak, now);
+      await sleep(performance.now() - begin < 500 ? 1 : 20);
+    }
+  };
+  await Promise.all([run, look()]);
   return peak;
 }
