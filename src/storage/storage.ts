@@ -69,6 +69,12 @@ export interface ByteSink {
   abort(): Promise<void>;
 }
 
+/** Bytes being written to a file whose name is known only at its end. Exactly one of commit() and abort() ends it. */
+export interface StagedSink extends Pick<ByteSink, 'write' | 'abort'> {
+  /** Gives the file its name, in the directory it was staged in, replacing what is there; durable as ByteSink.commit(). */
+  commit(path: string): Promise<void>;
+}
+
 export interface PathCapability {
   /** Creates a directory and its parents; one that exists is success. */
   create(path: string, mode?: number): Promise<void>;
@@ -76,6 +82,11 @@ export interface PathCapability {
   sync(path: string): Promise<void>;
   /** Renames within the storage, replacing the destination. */
   move(from: string, to: string): Promise<void>;
+  /**
+   * Writes a file whose name depends on its content, such as one with a checksum in it, in one pass. It lies beside
+   * `path` under a temporary name that no other writer has. Where this is not offered the content is read first.
+   */
+  stage(path: string, options?: Pick<WriteOptions, 'mode' | 'sizeHint'>): Promise<StagedSink>;
 }
 
 export interface LinkCapability {

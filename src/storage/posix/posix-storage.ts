@@ -2,6 +2,7 @@
  * Files on this host. System calls are synchronous: they run in worker threads and in short commands, where an await per
  * read would cost more than the read. Only fsync is awaited, because waiting for the disk is worth overlapping.
  */
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -34,6 +35,7 @@ import type {
   LinkCapability,
   PathCapability,
   ReadOptions,
+  StagedSink,
   Storage,
   WriteOptions,
 } from '../storage.ts';
@@ -86,6 +88,7 @@ class PosixStorage implements Storage {
           );
         }
       },
+      stage: (path, options) => this.#stage(path, options),
     };
     if (settings.links === false) return;
     this.links = {
@@ -142,19 +145,31 @@ class PosixStorage implements Storage {
   async write(relative: string, options: WriteOptions = {}): Promise<ByteSink> {
     const path = this.#base + relative;
     const target = options.atomic === false ? path : path + temporarySuffix;
+    return new PosixSink(path, target, this.#create(target, constants.O_TRUNC, options.mode), options);
+  }
+
+  async #stage(relative: string, options: Pick<WriteOptions, 'mode'> = {}): Promise<StagedSink> {
+    const path = this.#base + relative;
+    const target = `${path}.${randomBytes(4).toString('hex')}${temporarySuffix}`;
+    const sink = new PosixSink(path, target, this.#create(target, constants.O_EXCL, options.mode), {});
+    return {
+      write: chunk => sink.write(chunk),
+      commit: final => sink.commitAs(this.#base + final),
+      abort: () => sink.abort(),
+    };
+  }
+
+  /** Opens a new file for writing, with its parents. */
+  #create(target: string, flag: number, mode = this.#fileMode): number {
     let descriptor = -1;
     this.#withParents(
-      path,
+      target,
       () => {
-        descriptor = openSync(
-          target,
-          constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
-          options.mode ?? this.#fileMode,
-        );
+        descriptor = openSync(target, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | flag, mode);
       },
       `unable to open file '${target}' for write`,
     );
-    return new PosixSink(path, target, descriptor, options);
+    return descriptor;
   }
 
   async remove(relative: string): Promise<void> {
@@ -267,7 +282,11 @@ class PosixSink implements ByteSink {
     }
   }
 
-  async commit(): Promise<void> {
+  commit(): Promise<void> {
+    return this.commitAs(this.#path);
+  }
+
+  async commitAs(path: string): Promise<void> {
     const { mtime, owner, sync, atomic } = this.#options;
     try {
       if (owner !== undefined) fchownSync(this.#descriptor, owner.userId, owner.groupId);
@@ -285,11 +304,11 @@ class PosixSink implements ByteSink {
     this.#close();
     if (atomic !== false) {
       try {
-        renameSync(this.#target, this.#path);
+        renameSync(this.#target, path);
       } catch (error) {
-        throw systemError(error, { other: 'file-move' }, `unable to move '${this.#target}' to '${this.#path}'`);
+        throw systemError(error, { other: 'file-move' }, `unable to move '${this.#target}' to '${path}'`);
       }
-      if (sync !== false) await syncPath(dirname(this.#path));
+      if (sync !== false) await syncPath(dirname(path));
     }
   }
 
