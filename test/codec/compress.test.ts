@@ -94,9 +94,10 @@ describe('every level', () => {
   }
 
   it('engines of zst read each other at the edges of the range', () => {
+    const plain = Buffer.concat([pageLike(300_000), noise(150_000)]);
     for (const writer of engines) {
-      for (const level of [-7, 1, 19, 22]) {
-        const stored = run(openZstd(level, writer), plain, [70_000, 1_000_000]);
+      for (const level of [-7, 19, 22]) {
+        const stored = run(openZstd(level, writer), plain, [70_000, 200_000]);
         for (const reader of engines) {
           expect(run(openUnzstd(reader), stored, [1, 100_000]).equals(plain), `${writer.engine} ${reader.engine}`).toBe(
             true,
