@@ -4,6 +4,7 @@ import { systemClock } from '../base/clock.ts';
 import { asBackstopError, BackstopError } from '../base/error.ts';
 import { acquireLock, type Lock } from '../base/lock.ts';
 import { type LogLevel, ProcessLog, writeAll } from '../base/log.ts';
+import { formatSize } from '../base/units.ts';
 import { commandModules } from '../command/index.ts';
 import type { CommandModule, Session } from '../command/session.ts';
 import { commands, type RunCommand } from '../config/command.ts';
@@ -96,6 +97,10 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       threadFile: context.threadFile,
       locks: held,
       stanzas: context.stanzas,
+      progress: progress => {
+        for (const lock of held) lock.note(progress);
+        showProgress(settings, progress);
+      },
       print: text => writeAll(1, text),
       within: (inner, run) => runWithin(session, inner, run),
     };
@@ -175,4 +180,16 @@ function endOnSignals(finish: (signal: NodeJS.Signals) => number): void {
   }
   // a reader of our output that goes away must not end a backup
   process.on('SIGPIPE', () => undefined);
+}
+
+/** One line that rewrites itself, for somebody who watches; a log or a pipe gets lines only. */
+function showProgress(settings: Settings, progress: Parameters<Session['progress']>[0]): void {
+  const { values } = settings;
+  if (!process.stderr.isTTY || ['detail', 'debug', 'trace'].includes(values['log-level-console'])) return;
+  if (values['log-level-console'] === 'off') return;
+  const text =
+    progress === undefined
+      ? ''
+      : `${settings.command} ${(progress.percentComplete / 100).toFixed(1)}% of ${formatSize(progress.size)}`;
+  writeAll(2, `\r${text}\x1b[K`);
 }

@@ -1,14 +1,49 @@
 /** Opens what a session's settings describe: repositories and clusters. */
+
+import type { Clock } from '../base/clock.ts';
 import { BackstopError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
 import type { Cluster, ClusterConfig } from '../postgres/cluster.ts';
 import { type FoundClusters, findClusters } from '../postgres/find-cluster.ts';
 import { StanzaRepo } from '../repo/stanza-repo.ts';
 import { openClusterStorage, openRepoStorage, type RepoSettings } from '../storage/drivers.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { Session } from './session.ts';
 
-/** Commands that have a stanza and repositories. */
-export type RepoSession = Session;
+/** What is read of a session here; every command that has a stanza and repositories fits. */
+export interface RepoSession {
+  readonly settings: {
+    readonly command: string;
+    readonly values: {
+      readonly repo?: number | undefined;
+      readonly stanza?: string | undefined;
+      readonly 'db-timeout'?: number | undefined;
+      readonly 'pg-version-force'?: string | undefined;
+    };
+    readonly repos: readonly {
+      readonly key: number;
+      readonly values: {
+        readonly type?: RepoSettings['type'] | undefined;
+        readonly path?: string | undefined;
+        readonly 'cipher-type'?: string | undefined;
+        readonly 'cipher-pass'?: string | undefined;
+        readonly host?: string | undefined;
+      };
+    }[];
+    readonly clusters: readonly {
+      readonly key: number;
+      readonly values: {
+        readonly path?: string | undefined;
+        readonly port?: number | undefined;
+        readonly database?: string | undefined;
+        readonly 'socket-path'?: string | undefined;
+        readonly user?: string | undefined;
+        readonly host?: string | undefined;
+      };
+    }[];
+  };
+  readonly log: Log;
+  readonly clock: Clock;
+}
 
 /** The repositories of the session as plain data, in key order; with `--repo` only that one. */
 export function repoSettings(session: RepoSession): RepoSettings[] {

@@ -19,6 +19,10 @@ export interface Session<C extends CommandName = RunCommand> {
   readonly stanzas: readonly string[];
   /** The locks that were taken for this command. */
   readonly locks: readonly Lock[];
+  /** Tells lock files, where info reads it, and a terminal how far the command is; undefined: no longer under way. */
+  readonly progress: (
+    progress: { readonly percentComplete: number; readonly size: number; readonly sizeComplete: number } | undefined,
+  ) => void;
   /** Writes to standard output, for commands whose result is text. */
   readonly print: (text: string) => void;
   /**

@@ -18,13 +18,24 @@ const passing: readonly ErrorKind[] = ['file-read', 'file-open', 'file-write', '
 
 type Handler = (input: never) => Promise<unknown>;
 
-/** Serves jobs until the port closes. Several jobs may be under way; each handler keeps to buffers of its own. */
-export function serveJobs(port: MessagePort, handlers: Readonly<Record<string, Handler>>, retry: RetrySettings): void {
+/**
+ * Serves jobs until the port closes. Several jobs may be under way; each handler keeps to buffers of its own.
+ * @param opening the handlers, being opened
+ */
+export function serveJobs(
+  port: MessagePort,
+  opening: Promise<Readonly<Record<string, Handler>>>,
+  retry: RetrySettings,
+): void {
+  // a failure to open is the answer to every job; without a job it is nobody's
+  opening.catch(() => undefined);
   port.on('message', (request: JobRequest) => {
-    run(handlers, request, retry).then(
-      output => port.postMessage({ id: request.id, output } satisfies JobReply),
-      (error: unknown) => port.postMessage({ id: request.id, error: errorToPlain(error) } satisfies JobReply),
-    );
+    opening
+      .then(handlers => run(handlers, request, retry))
+      .then(
+        output => port.postMessage({ id: request.id, output } satisfies JobReply),
+        (error: unknown) => port.postMessage({ id: request.id, error: errorToPlain(error) } satisfies JobReply),
+      );
   });
 }
 

@@ -1,0 +1,22 @@
+/** The entry of worker threads: opens what the command's jobs need, then serves jobs. */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { BackupThreadData } from '../command/backup/job.ts';
+import type { RestoreThreadData } from '../command/restore/job.ts';
+import { serveJobs } from '../parallel/thread-port.ts';
+
+/** The jobs of each command. A new command with jobs is one line here. */
+async function openJobs(data: BackupThreadData | RestoreThreadData) {
+  switch (data.command) {
+    case 'backup':
+      return (await import('../command/backup/job.ts')).openBackupJobs(data);
+    case 'restore':
+      return (await import('../command/restore/job.ts')).openRestoreJobs(data);
+  }
+}
+
+if (parentPort === null) throw new Error('this is the entry of worker threads');
+serveJobs(
+  parentPort,
+  openJobs(workerData as BackupThreadData | RestoreThreadData),
+  (workerData as BackupThreadData).retry,
+);

@@ -1,0 +1,292 @@
+/** The cluster that a backup reads: a server with its backup functions, or, offline, files alone. */
+import { BackstopError } from '../../base/error.ts';
+import type { BackupStop, Cluster } from '../../postgres/cluster.ts';
+import { type ControlData, readControl } from '../../postgres/control.ts';
+import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
+import type { PostgresVersion } from '../../postgres/versions.ts';
+import { parseWalName, type WalName } from '../../postgres/wal.ts';
+import type { ArchiveInfo } from '../../repo/archive-info.ts';
+import type { BackupInfo } from '../../repo/backup-info.ts';
+import { archiveIdOf, currentDb, isSameDb } from '../../repo/history.ts';
+import type { ManifestDatabase } from '../../repo/manifest/manifest.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { waitForWal } from '../../repo/wal-store.ts';
+import type { Storage } from '../../storage/storage.ts';
+import {
+  type ClusterSettings,
+  clusterSettings,
+  findSessionClusters,
+  forcedVersion,
+  openClusterFiles,
+} from '../open.ts';
+import type { Session } from '../session.ts';
+
+/** Where WAL of the backup starts. */
+export interface StartPoint {
+  readonly lsn: string;
+  readonly walName: WalName;
+}
+
+export interface BackupCluster {
+  readonly key: number;
+  readonly host?: string;
+  readonly path: string;
+  readonly files: Storage;
+  readonly version: PostgresVersion;
+  readonly control: ControlData;
+  readonly isOnline: boolean;
+  readonly checksumPage: boolean;
+  /** @throws backup-mismatch when the repository belongs to another cluster */
+  checkStanza(backupInfo: BackupInfo, archiveInfo: ArchiveInfo): void;
+  /** Milliseconds since the epoch: the server's clock when online. */
+  time(): Promise<number>;
+  /** Undefined when offline. */
+  start(repo: StanzaRepo, archiveInfo: ArchiveInfo): Promise<StartPoint | undefined>;
+  stop(): Promise<BackupStop | undefined>;
+  abort(): Promise<void>;
+  checkRole(): Promise<void>;
+  tablespaceNames(): Promise<ReadonlyMap<number, string> | undefined>;
+  manifestDatabases(): Promise<ManifestDatabase[]>;
+  close(): Promise<void>;
+}
+
+export async function openBackupCluster(session: Session<'backup'>): Promise<BackupCluster> {
+  const { values } = session.settings;
+  if (values['backup-standby'] !== 'n') {
+    if (values.online) {
+      throw new BackstopError(
+        'feature-not-supported',
+        'backup-standby is not supported by this version of pgbackstop',
+        {
+          hint: "set backup-standby=n to back up from the primary: the option's feature is not built yet.",
+        },
+      );
+    }
+    session.log.warn(
+      'option backup-standby is enabled but backup is offline - backups will be performed from the primary',
+    );
+  }
+  return values.online ? openOnline(session) : openOffline(session);
+}
+
+async function openOnline(session: Session<'backup'>): Promise<BackupCluster> {
+  const { primary } = await findSessionClusters(session, 'n');
+  if (primary === undefined) throw new BackstopError('assert', 'no primary');
+  try {
+    const config = clusterSettings(session).find(({ key }) => key === primary.key);
+    if (config === undefined) throw new BackstopError('assert', `no settings of pg${primary.key}`);
+    checkPath(primary, config);
+    const files = await openClusterFiles(config);
+    return new OnlineCluster(session, primary, config, files);
+  } catch (error) {
+    await primary.close();
+    throw error;
+  }
+}
+
+/** The server and the files must be the same cluster. */
+function checkPath(cluster: Cluster, config: ClusterSettings): void {
+  if (cluster.dataDirectory === config.path) return;
+  throw new BackstopError(
+    'db-mismatch',
+    `version '${cluster.version.text}' and path '${cluster.dataDirectory}' queried from cluster do not match version '${cluster.control.version.text}' and '${config.path}' read from '${config.path}/global/pg_control'`,
+    {
+      hint: `the pg${config.key}-path and pg${config.key}-port settings likely reference different clusters.`,
+    },
+  );
+}
+
+async function openOffline(session: Session<'backup'>): Promise<BackupCluster> {
+  const [config] = clusterSettings(session);
+  if (config === undefined) throw new BackstopError('assert', 'no cluster');
+  const files = await openClusterFiles(config);
+  const forced = forcedVersion(session);
+  const control = await readControl(files, config.path, { forcedVersion: forced });
+  if ((await files.info(`${config.path}/postmaster.pid`)) !== undefined) {
+    const message = `--no-online passed but postmaster.pid exists`;
+    if (!session.settings.values.force) {
+      throw new BackstopError('pg-running', `${message} - looks like PostgreSQL is running`, {
+        hint: `stop PostgreSQL, or remove '${config.path}/postmaster.pid' when it is left over, and retry the backup.`,
+      });
+    }
+    session.log.warn(
+      `${message} and --force was passed - backup will continue though it looks like PostgreSQL is running and the backup will probably not be consistent`,
+    );
+  }
+  return new OfflineCluster(session, config, files, control);
+}
+
+abstract class BaseCluster {
+  readonly session: Session<'backup'>;
+  readonly config: ClusterSettings;
+  readonly files: Storage;
+  readonly control: ControlData;
+
+  constructor(session: Session<'backup'>, config: ClusterSettings, files: Storage, control: ControlData) {
+    this.session = session;
+    this.config = config;
+    this.files = files;
+    this.control = control;
+  }
+
+  get key(): number {
+    return this.config.key;
+  }
+
+  get path(): string {
+    return this.config.path;
+  }
+
+  get version(): PostgresVersion {
+    return this.control.version;
+  }
+
+  /** On when the cluster has checksums; asked for without them, it is warned of and off. */
+  get checksumPage(): boolean {
+    return (this.session.settings.values['checksum-page'] ?? true) && this.control.checksums;
+  }
+
+  checkStanza(backupInfo: BackupInfo, archiveInfo: ArchiveInfo): void {
+    const here = { version: this.version.text, systemId: this.control.systemId };
+    const db = currentDb(backupInfo);
+    if (!isSameDb(db, here)) {
+      throw new BackstopError(
+        'backup-mismatch',
+        `PostgreSQL version ${here.version}, system-id ${here.systemId} do not match stanza version ${db.version}, system-id ${db.systemId}`,
+        { hint: 'is this the correct stanza?' },
+      );
+    }
+    const archive = currentDb(archiveInfo);
+    if (this.session.settings.values['archive-check'] && (!isSameDb(archive, here) || archive.id !== db.id)) {
+      throw new BackstopError('file-invalid', 'backup info file and archive info file do not match', {
+        hint: 'this may be a symptom of repository corruption: run stanza-upgrade to repair it.',
+      });
+    }
+    if (this.session.settings.values['checksum-page'] === true && !this.control.checksums) {
+      this.session.log.warn(
+        'checksum-page option set to true but checksums are not enabled on the cluster, resetting to false',
+      );
+    }
+  }
+}
+
+class OnlineCluster extends BaseCluster implements BackupCluster {
+  readonly isOnline = true;
+  readonly #server: Cluster;
+
+  constructor(session: Session<'backup'>, server: Cluster, config: ClusterSettings, files: Storage) {
+    super(session, config, files, server.control);
+    this.#server = server;
+  }
+
+  time(): Promise<number> {
+    return this.#server.time();
+  }
+
+  async start(repo: StanzaRepo, archiveInfo: ArchiveInfo): Promise<StartPoint> {
+    const { log, settings, clock } = this.session;
+    const { values } = settings;
+    const fast = values['start-fast'];
+    if (!fast && values['db-timeout'] <= this.#server.checkpointTimeout * 1000) {
+      log.warn(
+        `start-fast is disabled and db-timeout (${values['db-timeout'] / 1000}s) is smaller than the PostgreSQL checkpoint_timeout (${this.#server.checkpointTimeout}s) - timeout may occur before the backup starts`,
+      );
+    }
+    const checkpoint = fast ? 'the requested immediate checkpoint' : 'the next regular checkpoint';
+    const exclusive = this.version.backup === 'exclusive' ? 'exclusive' : '';
+    log.info(
+      `execute ${exclusive === '' ? '' : `${exclusive} `}backup start: backup begins after ${checkpoint} completes`,
+    );
+    const start = await this.#server.startBackup({
+      fast,
+      archiveCheck: values['archive-check'],
+      stopAuto: values['stop-auto'],
+    });
+    log.info(`backup start archive = ${start.walName}, lsn = ${start.lsn}`);
+    if (values['archive-check']) {
+      const prior = start.walNameBefore;
+      log.info(
+        prior === undefined ? `check archive for segment ${start.walName}` : `check archive for prior segment ${prior}`,
+      );
+      await waitForWal(repo, archiveIdOf(currentDb(archiveInfo)), [prior ?? start.walName], {
+        timeout: values['archive-timeout'],
+        clock,
+      });
+    }
+    return start;
+  }
+
+  async stop(): Promise<BackupStop> {
+    const { log } = this.session;
+    const exclusive = this.version.backup === 'exclusive' ? 'exclusive ' : '';
+    log.info(`execute ${exclusive}backup stop and wait for all WAL segments to archive`);
+    const stop = await this.#server.stopBackup();
+    log.info(`backup stop archive = ${stop.walName}, lsn = ${stop.lsn}`);
+    return stop;
+  }
+
+  abort(): Promise<void> {
+    return this.#server.abortBackup();
+  }
+
+  checkRole(): Promise<void> {
+    return this.#server.checkRole();
+  }
+
+  async tablespaceNames(): Promise<ReadonlyMap<number, string>> {
+    return new Map((await this.#server.tablespaces()).map(({ oid, name }) => [oid, name]));
+  }
+
+  async manifestDatabases(): Promise<ManifestDatabase[]> {
+    const databases = await this.#server.databases();
+    return databases.map(({ oid, name, lastSystemOid }) => ({ id: oid, name, lastSystemId: lastSystemOid }));
+  }
+
+  async close(): Promise<void> {
+    await this.#server.close();
+    await this.files.close();
+  }
+}
+
+class OfflineCluster extends BaseCluster implements BackupCluster {
+  readonly isOnline = false;
+
+  async time(): Promise<number> {
+    return this.session.clock.now();
+  }
+
+  async start(): Promise<undefined> {
+    return undefined;
+  }
+
+  async stop(): Promise<undefined> {
+    return undefined;
+  }
+
+  async abort(): Promise<void> {
+    // nothing was begun
+  }
+
+  async checkRole(): Promise<void> {
+    // files have no role
+  }
+
+  async tablespaceNames(): Promise<undefined> {
+    return undefined;
+  }
+
+  async manifestDatabases(): Promise<ManifestDatabase[]> {
+    return [];
+  }
+
+  async close(): Promise<void> {
+    await this.files.close();
+  }
+}
+
+/** The timeline and position of a start point, for checks. */
+export const startPosition = (start: StartPoint) => ({
+  timeline: parseWalName(start.walName).timeline,
+  lsn: parseLsn(start.lsn),
+  text: formatLsn(parseLsn(start.lsn)),
+});

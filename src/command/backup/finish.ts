@@ -1,0 +1,205 @@
+/**
+ * The end of a backup: files that the server gave at its stop, the wait for WAL, the final manifest, the info files. Only
+ * after the last of these is the backup there for anybody.
+ */
+
+import { BackstopError } from '../../base/error.ts';
+import { openCodecs, type StepSpec } from '../../codec/codecs.ts';
+import { countResult, hashResult, openPipeline, prepareSteps } from '../../codec/pipeline.ts';
+import type { BackupStop } from '../../postgres/cluster.ts';
+import { walNamesBetween } from '../../postgres/wal.ts';
+import type { ArchiveInfo } from '../../repo/archive-info.ts';
+import type { BackupInfo } from '../../repo/backup-info.ts';
+import { entryOf } from '../../repo/entry.ts';
+import { archiveIdOf, currentDb } from '../../repo/history.ts';
+import {
+  backupFile,
+  backupPath,
+  copySuffix,
+  historyFile,
+  labelPath,
+  latestLink,
+  manifestFile,
+} from '../../repo/layout.ts';
+import { compressSuffix, type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { finishSink } from '../../repo/stored.ts';
+import { waitForWal } from '../../repo/wal-store.ts';
+import type { Session } from '../session.ts';
+import type { BackupCluster, StartPoint } from './database.ts';
+
+export interface FinishSettings {
+  readonly repo: StanzaRepo;
+  readonly manifest: Manifest;
+  readonly backupInfo: BackupInfo;
+  readonly archiveInfo: ArchiveInfo;
+  readonly cluster: BackupCluster;
+  readonly start: StartPoint | undefined;
+  readonly stop: BackupStop | undefined;
+  readonly compressLevel: number;
+  readonly saveProgress: () => Promise<void>;
+  /** Throws when the manifest is not fit to be final. */
+  readonly check: () => void;
+}
+
+export async function finishBackup(session: Session<'backup'>, finish: FinishSettings): Promise<void> {
+  const { repo, manifest, backupInfo, archiveInfo, cluster, start, stop } = finish;
+  const { log, settings, version } = session;
+  const { values } = settings;
+  const timestampStop = Math.floor((await cluster.time()) / 1000);
+  if (stop?.backupLabel !== undefined)
+    await storeText(session, finish, 'backup_label', stop.backupLabel, timestampStop);
+  if (stop?.tablespaceMap !== undefined && stop.tablespaceMap.trim() !== '') {
+    await storeText(session, finish, 'tablespace_map', stop.tablespaceMap, timestampStop);
+  }
+  manifest.files.sort();
+  const db = currentDb(backupInfo);
+  manifest.header = {
+    ...manifest.header,
+    timestampStop,
+    ...(start === undefined ? {} : { archiveStart: start.walName, lsnStart: start.lsn }),
+    ...(stop === undefined ? {} : { archiveStop: stop.walName, lsnStop: stop.lsn }),
+    dbId: db.id,
+    systemId: db.systemId,
+    toolVersion: version,
+    options: {
+      ...manifest.header.options,
+      backupStandby: false,
+      bufferSize: values['buffer-size'],
+      compressLevel: finish.compressLevel,
+      compressLevelNetwork: values['compress-level-network'],
+      processMax: values['process-max'],
+    },
+  };
+  finish.check();
+  await finish.saveProgress();
+  if (start !== undefined && stop !== undefined && values['archive-check']) {
+    await cluster.close();
+    log.info(`check archive for segment(s) ${start.walName}:${stop.walName}`);
+    const needed = [...walNamesBetween(start.walName, stop.walName, cluster.control.walSegmentSize)];
+    await waitForWal(repo, archiveIdOf(currentDb(archiveInfo)), needed, {
+      timeout: values['archive-timeout'],
+      clock: session.clock,
+    });
+    if (values['archive-copy']) {
+      throw new BackstopError('feature-not-supported', 'archive-copy is not supported by this version of pgbackstop', {
+        hint: 'set archive-copy=n: all WAL that the backup needs is in the archive.',
+      });
+    }
+  }
+  log.info(`new backup label = ${manifest.header.label}`);
+  await publish(session, finish);
+}
+
+/** Stores a file that exists only as an answer of the server: never bundled, always in normal framing. */
+async function storeText(
+  session: Session<'backup'>,
+  { repo, manifest, compressLevel }: FinishSettings,
+  base: string,
+  text: string,
+  timestamp: number,
+): Promise<void> {
+  const { header } = manifest;
+  const { compressType } = header.options;
+  const altered = compressType !== 'none' || header.cipherPass !== undefined;
+  const spec: StepSpec[] = [
+    { step: 'hash', algorithm: 'sha1', id: 'content' },
+    ...(compressType === 'none'
+      ? []
+      : [{ step: 'compress', type: compressType, level: compressLevel, raw: false } as const]),
+    ...(header.cipherPass === undefined
+      ? []
+      : [{ step: 'encrypt', passphrase: header.cipherPass, raw: false } as const]),
+    { step: 'hash', algorithm: 'sha1', id: 'stored' },
+    { step: 'count', id: 'stored-size' },
+  ];
+  const codecs = openCodecs();
+  await prepareSteps(spec, codecs);
+  const parts: Buffer[] = [];
+  const pipeline = openPipeline(spec, codecs, chunk => parts.push(Buffer.from(chunk)));
+  const content = Buffer.from(text);
+  let checksum: string;
+  let checksumRepo: string;
+  let sizeRepo: number;
+  try {
+    pipeline.push(content);
+    pipeline.end();
+    const results = pipeline.results();
+    checksum = hashResult(results, 'content');
+    checksumRepo = hashResult(results, 'stored');
+    sizeRepo = countResult(results, 'stored-size');
+  } finally {
+    pipeline.close();
+  }
+  const name = `${pgDataTarget}/${base}`;
+  const path = backupFile(repo.stanza, header.label, { name, bundleId: 0, blockSize: 0 }, compressSuffix(compressType));
+  const sink = await repo.storage.write(path, { atomic: false, sizeHint: sizeRepo });
+  await finishSink(sink, async () => {
+    for (const part of parts) await sink.write(part);
+  });
+  const pgData = manifest.paths.find(path => path.name === pgDataTarget);
+  manifest.files.add({
+    name,
+    size: content.length,
+    sizeOriginal: content.length,
+    sizeRepo,
+    timestamp,
+    checksum,
+    ...(altered ? { checksumRepo } : {}),
+    bundleId: 0,
+    bundleOffset: 0,
+    blockSize: 0,
+    blockChecksumSize: 0,
+    blockMapSize: 0,
+    mode: (pgData?.mode ?? 0o700) & 0o644,
+    user: pgData?.user ?? false,
+    group: pgData?.group ?? false,
+  });
+  session.log.detail(`wrote '${base}' file returned from backup stop function`);
+}
+
+/** Makes the backup visible, in the order that leaves a valid repository whenever we are stopped. */
+async function publish(session: Session<'backup'>, finish: FinishSettings): Promise<void> {
+  const { repo, manifest, backupInfo, archiveInfo } = finish;
+  const { version } = session;
+  const { label } = manifest.header;
+  const { storage, stanza } = repo;
+  await syncPaths(repo, manifest);
+  const file = manifestFile(stanza, label);
+  await repo.writeManifest(manifest, historyFile(stanza, label), backupInfo.cipherPass, version, true);
+  await repo.copy(file + copySuffix, file);
+  await storage.paths?.sync(backupPath(stanza));
+  await repo.saveBackupInfo({ ...backupInfo, backups: [...backupInfo.backups, entryOf(manifest)] }, version);
+  // rewritten unchanged, as the reference does, so that its version tells who was here last
+  await repo.saveArchiveInfo(archiveInfo, version);
+  await storage.remove(latestLink(stanza));
+  const values = session.settings.repos.find(({ key }) => key === repo.key)?.values;
+  if (values?.symlink !== false) await storage.links?.symbolic(label, latestLink(stanza));
+}
+
+/** Files are durable when a worker answers; the names in their directories are after this. */
+async function syncPaths(repo: StanzaRepo, manifest: Manifest): Promise<void> {
+  const { paths, links } = repo.storage;
+  if (paths === undefined) return;
+  const { header } = manifest;
+  const base = labelPath(repo.stanza, header.label);
+  const values = new Set<string>();
+  if (header.type === 'full' && !header.bundle) {
+    for (const path of manifest.paths) values.add(path.name);
+    for (const target of manifest.targets) {
+      if (target.tablespaceId === undefined || links === undefined) continue;
+      const link = `${base}/${pgDataTarget}/pg_tblspc/${target.tablespaceId}`;
+      if ((await repo.storage.info(link)) === undefined) {
+        await links.symbolic(`../../pg_tblspc/${target.tablespaceId}`, link);
+      }
+    }
+  } else {
+    for (let index = 0; index < manifest.files.length; index++) {
+      const { name, reference } = manifest.files.get(index);
+      if (reference !== undefined) continue;
+      for (let at = name.lastIndexOf('/'); at > 0; at = name.lastIndexOf('/', at - 1)) values.add(name.slice(0, at));
+    }
+  }
+  for (const path of values) await paths.sync(`${base}/${path}`);
+  await paths.sync(base);
+}

@@ -1,0 +1,59 @@
+/** Decides, from the manifest of the cluster and of the prior backup, which files are copied and which are references. Pure. */
+import type { BackupLabel } from '../../repo/label.ts';
+import { emptyChecksum, type Manifest, storedIn } from '../../repo/manifest/manifest.ts';
+
+export interface BackupPlan {
+  /** Indexes of the files that are read. */
+  readonly copy: readonly number[];
+  /** Bytes of the files that are read. */
+  readonly copySize: number;
+  /** Indexes of the files taken over from the prior backup unread, with the label that stores them. */
+  readonly references: readonly { readonly index: number; readonly label: BackupLabel }[];
+}
+
+/**
+ * Plans the copy and writes what is taken over from the prior into the manifest.
+ * @param delta compare every file by checksum instead of trusting its time
+ */
+export function planBackup(manifest: Manifest, prior: Manifest | undefined, delta: boolean): BackupPlan {
+  const copy: number[] = [];
+  const references: { index: number; label: BackupLabel }[] = [];
+  let copySize = 0;
+  for (let index = 0; index < manifest.files.length; index++) {
+    const priorIndex = prior?.files.find(manifest.files.name(index));
+    if (prior !== undefined && priorIndex !== undefined) {
+      const before = prior.files.get(priorIndex);
+      const size = manifest.files.size(index);
+      const same = size === before.size && before.checksum !== undefined;
+      if (same && (size === 0 || (!delta && manifest.files.timestamp(index) === before.timestamp))) {
+        references.push({ index, label: takeOver(manifest, index, prior, priorIndex) });
+        continue;
+      }
+    }
+    copy.push(index);
+    copySize += manifest.files.size(index);
+  }
+  return { copy, copySize, references };
+}
+
+/**
+ * Makes a file of the manifest a reference to what the prior backup has.
+ * @returns label of the backup that stores the bytes
+ */
+export function takeOver(manifest: Manifest, index: number, prior: Manifest, priorIndex: number): BackupLabel {
+  const now = manifest.files.get(index);
+  const before = prior.files.get(priorIndex);
+  const label = storedIn(prior, before);
+  manifest.files.set(index, {
+    ...before,
+    sizeOriginal: now.sizeOriginal,
+    size: before.size,
+    timestamp: now.timestamp,
+    mode: now.mode,
+    user: now.user,
+    group: now.group,
+    checksum: before.checksum ?? emptyChecksum,
+    reference: label,
+  });
+  return label;
+}
