@@ -46,7 +46,7 @@ function commandHelp(command: CommandName, resolved: Resolved, heading: string):
   const sections = new Map<HelpSection, Row[]>();
   for (const name of optionNames) {
     if (!optionIsValid(name, command, 'main') || ruleFor(name, command).internal === true) continue;
-    const section = optionRule(name).for?.[command] === undefined ? helpSection(name) : 'command';
+    const section = helpSection(name, command);
     const rows = sections.get(section) ?? [];
     sections.set(section, rows);
     const summary = listed(proseFor(name, command).summary);
@@ -144,9 +144,9 @@ function formatRows(
 /** A summary as it stands in a list: no full stop, a small first letter unless the word is a name or all capitals. */
 function listed(summary: string): string {
   const text = summary.replace(/\.$/, '');
-  const word = /^[A-Za-z]+/.exec(text)?.[0] ?? '';
-  const isName = /^[A-Z]./.test(word) && /[A-Z]/.test(word.slice(1));
-  return isName || /^(Azure)$/.test(word) ? text : text.charAt(0).toLowerCase() + text.slice(1);
+  const [word = ''] = text.split(' ');
+  const isName = /^[A-Z].*[A-Z0-9]/.test(word) || word === 'Azure';
+  return isName ? text : text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 const withWarning = (text: string, internal: boolean): string =>

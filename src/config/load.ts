@@ -3,22 +3,24 @@ import { BackstopError } from '../base/error.ts';
 import { type CommandLine, parseArguments } from './argv.ts';
 import { type AfterBegin, crossCheck } from './check.ts';
 import type { CommandName } from './command.ts';
-import { ConfigError } from './config-error.ts';
+import { ConfigError, invalidOption } from './config-error.ts';
 import { readConfigFiles, readSections, stanzaNames } from './config-file.ts';
 import { readEnvironment } from './environment.ts';
 import { noKey } from './given.ts';
+import { findOption } from './option-name.ts';
 import { resolve } from './resolve.ts';
 import type { Resolved } from './resolved.ts';
 import { slotOf } from './resolved.ts';
 import { ResolvedSettings } from './resolved-settings.ts';
 import type { Settings } from './settings.ts';
+import { type OptionName, optionIsValid } from './table.ts';
 
 /** What `help` was asked for. */
 export interface HelpRequest {
   /** Undefined: the list of commands. */
   readonly command: CommandName | undefined;
-  /** What followed the command: at most one option name is meaningful. */
-  readonly params: readonly string[];
+  /** The option to explain; undefined: the command itself. */
+  readonly option: OptionName | undefined;
   /** The configuration as the command would find it, for current values; undefined for the list of commands. */
   readonly resolved: Resolved | undefined;
 }
@@ -77,11 +79,13 @@ function loadLine(
   }
   const resolved = resolve(line, program, warn);
 
-  if (line.help) return { kind: 'help', request: { command, params: line.params, resolved }, warnings };
+  if (line.help) {
+    return { kind: 'help', request: { command, option: helpOption(line), resolved }, warnings };
+  }
   if (command === 'help') {
     const asked = (name: 'help' | 'version'): boolean => slotOf(resolved, name, noKey)?.value === true;
     if (asked('version') && !asked('help')) return { kind: 'version', output: 'text' };
-    return { kind: 'help', request: { command: undefined, params: [], resolved: undefined }, warnings };
+    return { kind: 'help', request: { command: undefined, option: undefined, resolved: undefined }, warnings };
   }
   if (command === 'version') {
     return { kind: 'version', output: slotOf(resolved, 'output', noKey)?.value === 'num' ? 'num' : 'text' };
@@ -94,4 +98,16 @@ function loadLine(
     afterBegin,
     stanzas,
   };
+}
+
+/** The option named after `help COMMAND`; it may lack its index. */
+function helpOption(line: CommandLine): OptionName | undefined {
+  const [written, ...more] = line.params;
+  if (written === undefined) return undefined;
+  if (more.length > 0) throw new ConfigError('validate', 'param-invalid', 'only one option allowed for option help');
+  const found = findOption(written, { keyless: true });
+  if (found === undefined || !optionIsValid(found.name, line.command, 'main')) {
+    throw invalidOption(`option '${written}' is not valid for command '${line.command}'`);
+  }
+  return found.name;
 }

@@ -35,8 +35,10 @@ const maintainer = /^(archive-header-check|page-header-check|pg-version-force)$/
 // these stand with backup or archive options in the table, but every kind of command has them
 const alsoGeneral = /^(compress|compress-level|compress-type|db-timeout|spool-path)$/;
 
-export function helpSection(name: OptionName): HelpSection {
+/** The heading under which the help of a command lists an option. */
+export function helpSection(name: OptionName, command: string): HelpSection {
   const rule = optionRule(name);
+  if (optionProse[name].for?.[command] !== undefined) return 'command';
   if (maintainer.test(name)) return 'maintainer';
   if (name in logProse) return 'log';
   if (rule.group === 'pg') return 'stanza';
