@@ -8,6 +8,8 @@
  *     await cluster.sql('select 1');
  *     await cluster.dispose();
  */
+
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -78,7 +80,7 @@ export class TestCluster {
   readonly dataDirectory: string;
   readonly socketDirectory: string;
   readonly port: number;
-  readonly #onExit = (): void => this.#killServer();
+  readonly #watchman: ChildProcess;
 
   private constructor(binaries: PostgresBinaries, user: UnprivilegedUser, root: string, data: string, port: number) {
     this.binaries = binaries;
@@ -87,7 +89,7 @@ export class TestCluster {
     this.dataDirectory = data;
     this.socketDirectory = join(root, 's');
     this.port = port;
-    process.on('exit', this.#onExit);
+    this.#watchman = startWatchman(root, data);
   }
 
   /** Makes a cluster with initdb. It is not started. */
@@ -432,8 +434,8 @@ export class TestCluster {
       await this.stop('immediate');
     } finally {
       this.#killServer();
-      process.off('exit', this.#onExit);
-      rmSync(this.root, { recursive: true, force: true });
+      this.#watchman.kill('SIGKILL');
+      rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
     }
   }
 
@@ -461,11 +463,29 @@ export class TestCluster {
     }
   }
 
-  /** The last resort when a test process ends without dispose(): synchronous, since nothing else runs by then. */
+  /** When pg_ctl could not stop it. */
   #killServer(): void {
     const pid = this.#serverPid();
     if (pid !== undefined) process.kill(pid, 'SIGQUIT');
   }
+}
+
+/**
+ * A small process that outlives ours, however ours ends (test runners kill their workers): when the pipe between the two
+ * closes it stops the server and removes the folder.
+ */
+function startWatchman(root: string, data: string): ChildProcess {
+  const script = `read -r _
+    pid=$(sed -n 1p "$1/postmaster.pid") && [ "$(sed -n 2p "$1/postmaster.pid")" = "$1" ] && kill -QUIT "$pid" && sleep 1
+    rm -rf "$0"`;
+  const watchman = spawn('/bin/sh', ['-c', script, root, data], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  watchman.unref();
+  const pipe = watchman.stdin as unknown as { unref(): void };
+  pipe.unref();
+  return watchman;
 }
 
 /** A new folder in the temporary folder that belongs to the user. The name is short: a socket's path is limited. */

@@ -31,7 +31,7 @@ export interface RunnableProject {
 export function runnableProject(user: UnprivilegedUser): RunnableProject {
   const root = projectRoot();
   const launcher = join('bin', 'pgbackstop.cjs');
-  if (!existsSync(join(root, 'dist'))) throw new Error('the project is not built: npm run build');
+  if (!existsSync(join(root, 'dist', 'main.cjs'))) throw new Error('the project is not built: npm run build');
   const node = process.execPath;
   if (canReach(user, join(root, launcher)) && canReach(user, node)) {
     return { command: [node, join(root, launcher)], remove: () => undefined };
