@@ -29,7 +29,19 @@ export const layers: Readonly<Record<string, Layer>> = {
   storage: { layers: ['protocol', 'codec', 'base'], packages: [] },
   parallel: { layers: ['base'], packages: [] },
   protocol: { layers: ['base'], packages: [] },
-  codec: { layers: ['base'], packages: ['lz4-napi', 'lz4', 'xxhash-wasm'] },
+  codec: {
+    layers: ['base'],
+    packages: [
+      'lz4-napi',
+      'lz4',
+      'xxhash-wasm',
+      'hash-wasm',
+      'zstd-napi',
+      '@toondepauw/node-zstd',
+      'fzstd',
+      'bzip2-wasm',
+    ],
+  },
   base: { layers: [], packages: [] },
   // A program beside the house: it uses the command line as a user would.
   demo: { layers: [], packages: ['pg'] },
