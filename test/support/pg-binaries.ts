@@ -84,10 +84,14 @@ export async function findTool(
   return other === undefined ? undefined : join(other.bin, name);
 }
 
-/** Removes the copies that were made for a user who cannot enter the project's folder. */
-export function removeCopiedPostgres(): void {
+/**
+ * Removes the copies that were made for a user who cannot enter the project's folder: all, or only this one. Not while
+ * other tests run on them.
+ */
+export function removeCopiedPostgres(only?: PostgresBinaries): void {
   for (const name of readdirSync(tmpdir())) {
     const path = join(tmpdir(), name);
+    if (only !== undefined && only.bin !== join(path, 'bin')) continue;
     if (name.startsWith(copyPrefix) && lstatSync(path).uid === process.getuid?.()) {
       rmSync(path, { recursive: true, force: true });
     }

@@ -70,7 +70,7 @@ describe.runIf(isRoot)('what the user cannot reach', () => {
       expect(found?.bin).not.toContain(folder);
       expect((await runAs(user, [join(found?.bin ?? '', 'initdb'), '--version'])).code).toBe(0);
       expect((await findPostgres(user)).find(({ origin }) => origin === 'named')?.bin).toBe(found?.bin);
-      removeCopiedPostgres();
+      removeCopiedPostgres(found);
       expect(existsSync(found?.bin ?? '')).toBe(false);
     } finally {
       delete process.env.PGBACKSTOP_TEST_POSTGRES;
