@@ -1,16 +1,22 @@
 /**
- * Bundles the program into `dist/`: the command line (`main.cjs`), the worker thread (`thread.cjs`) and the demo.
+ * Bundles the program into `dist/`: the command line (`main.cjs`), the worker thread (`thread.cjs`), what they share and
+ * what they load when it is needed (`part-*.cjs`), and the demo.
  *
- * CommonJS, because Node starts it some milliseconds sooner than an ES module, and PostgreSQL starts us once for every
- * WAL segment. Imports written as `import()` stay lazy inside the bundle. npm dependencies stay outside it, except
- * those which exist as ES modules only: Node 20.17 cannot require() them.
+ * PostgreSQL starts us once for every WAL segment, so the start counts. CommonJS, because Node starts it some
+ * milliseconds sooner than an ES module; in parts, because what is not loaded need not be read. esbuild splits ES modules
+ * only: it does that first, then turns each part into CommonJS.
+ *
+ * npm dependencies stay outside, except those which exist as ES modules only: Node 20.17 cannot require() them.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const description = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+/** A program that was started before a build may still load its parts: they stay this long, in milliseconds. */
+const oldPartLife = 3_600_000;
 
 /** Can the package be loaded with require()? */
 function requirable(name) {
@@ -20,38 +26,87 @@ function requirable(name) {
   return type !== 'module' || JSON.stringify(exports ?? '').includes('"require"');
 }
 
-/** Options every bundle shares. */
-const shared = {
-  absWorkingDir: root,
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
+const platform = { platform: 'node', target: 'node20', legalComments: 'none', logLevel: 'warning' };
+
+/** From ES modules to CommonJS. */
+const commonJs = {
+  ...platform,
   format: 'cjs',
-  legalComments: 'none',
-  logLevel: 'warning',
-  define: { __VERSION__: JSON.stringify(description.version), 'import.meta.url': 'importMetaUrl' },
-  banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
-  external: Object.keys({ ...description.dependencies, ...description.optionalDependencies }).filter(requirable),
   // import('pg') becomes a lazy require(): the ES module loader need not be started for it.
   supported: { 'dynamic-import': false },
+  define: { 'import.meta.url': 'importMetaUrl' },
 };
+/** What `import.meta.url` says, in CommonJS; put before a file that asks for it. */
+const importMetaUrl = "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;\n";
 
-/** @type {Record<string, string>} bundle name -> source */
-const entries = { main: 'src/cli/main.ts', thread: 'src/cli/thread.ts', demo: 'src/demo/main.ts' };
+function bundling() {
+  return {
+    ...platform,
+    absWorkingDir: root,
+    bundle: true,
+    define: { __VERSION__: JSON.stringify(description.version) },
+    external: Object.keys({ ...description.dependencies, ...description.optionalDependencies }).filter(requirable),
+  };
+}
+
+/** Nobody meets a file that is half written. */
+function writeWhole(path, text) {
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, text);
+  renameSync(temporary, path);
+}
 
 /**
- * Bundles one program of this repository.
+ * Bundles a program beside the main one into a single file.
  * @param {string} source path below the repository
  * @param {string} target path of the file to write, ending in `.cjs`
  */
 export async function bundle(source, target) {
   const { build } = await import('esbuild');
-  await build({ ...shared, entryPoints: [source], outfile: target });
+  await build({
+    ...bundling(),
+    ...commonJs,
+    define: { ...bundling().define, ...commonJs.define },
+    banner: { js: importMetaUrl },
+    entryPoints: [source],
+    outfile: target,
+  });
+}
+
+/** The command line and the worker thread, in parts. @returns {Promise<Set<string>>} the names of the files */
+async function buildProgram() {
+  const { build, transform } = await import('esbuild');
+  const { outputFiles } = await build({
+    ...bundling(),
+    format: 'esm',
+    splitting: true,
+    write: false,
+    outdir: 'dist',
+    outExtension: { '.js': '.cjs' },
+    chunkNames: 'part-[name]-[hash]',
+    entryPoints: { main: 'src/cli/main.ts', thread: 'src/cli/thread.ts' },
+  });
+  const texts = await Promise.all(
+    outputFiles.map(({ text }) => transform(text, { ...commonJs, sourcefile: 'part.mjs' })),
+  );
+  mkdirSync(join(root, 'dist'), { recursive: true });
+  // Parts first: whoever starts meanwhile finds what the new main file names.
+  const files = outputFiles
+    .map(({ path }, index) => ({ path, code: texts[index].code }))
+    .sort((a, b) => Number(basename(b.path).startsWith('part-')) - Number(basename(a.path).startsWith('part-')));
+  for (const { path, code } of files) {
+    writeWhole(path, code.includes('importMetaUrl') ? importMetaUrl + code : code);
+  }
+  return new Set(files.map(({ path }) => basename(path)));
 }
 
 /** Builds the whole of `dist/`. */
 export async function buildAll() {
-  await Promise.all(Object.entries(entries).map(([name, source]) => bundle(source, `dist/${name}.cjs`)));
+  const [current] = await Promise.all([buildProgram(), bundle('src/demo/main.ts', 'dist/demo.cjs')]);
+  const old = readdirSync(join(root, 'dist'))
+    .filter(name => name.startsWith('part-') && !current.has(name))
+    .map(name => join(root, 'dist', name));
+  for (const path of old) if (Date.now() - statSync(path).mtimeMs > oldPartLife) rmSync(path);
 }
 
 async function main() {
@@ -61,6 +116,8 @@ async function main() {
     console.error('pgbackstop: esbuild is not installed, dist/ is not built (npm install && npm run build)');
     return;
   }
+  // What is published has no old parts.
+  if (process.argv.includes('--clean')) rmSync(join(root, 'dist'), { recursive: true, force: true });
   await buildAll();
 }
 

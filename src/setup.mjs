@@ -58,5 +58,11 @@ export async function setUp() {
     run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund']);
   }
   const { buildAll } = await import('./build.mjs');
-  await buildAll();
+  try {
+    await buildAll();
+  } catch {
+    // esbuild has printed what is wrong and where
+    console.error('the build failed');
+    process.exit(1);
+  }
 }
