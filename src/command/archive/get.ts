@@ -1,0 +1,74 @@
+/** archive-get: PostgreSQL's restore_command fetches one file (behaviour, section 5.2). */
+import { basename } from 'node:path';
+import { BackstopError } from '../../base/error.ts';
+import { openCodecs } from '../../codec/codecs.ts';
+import { hasRestoreMarker, readControl } from '../../postgres/control.ts';
+import { openClusterStorage } from '../../storage/drivers.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { forcedVersion, openRepo, repoSettings } from '../open.ts';
+import type { Session } from '../session.ts';
+import { findArchivedFile, openArchiveSources } from './archived-file.ts';
+import { getFile } from './get-file.ts';
+import type { ClusterIdentity } from './push-target.ts';
+import { walPathOf } from './wal-parameter.ts';
+
+/** Exit code that tells PostgreSQL that the archive does not have the file. */
+const notFound = 1;
+
+export async function run(session: Session<'archive-get'>): Promise<number | undefined> {
+  const { settings, log } = session;
+  const { values } = settings;
+  const [cluster] = settings.clusters;
+  if (cluster?.values.host !== undefined) {
+    throw new BackstopError('host-invalid', 'archive-get command must be run on the PostgreSQL host');
+  }
+  const { name, destination } = readParameters(settings.params, cluster?.values.path, settings.command);
+  const files = await openClusterStorage({ key: 1 });
+  const warn = (message: string) => log.warn(message);
+  const identity = await identify(session, files, cluster?.values.path);
+  const sources = await openArchiveSources(repoSettings(session), repo => openRepo(session, repo), identity, warn);
+  const copies = await findArchivedFile(sources, name, warn);
+  if (copies.length === 0) {
+    log.info(`unable to find ${name} in the archive`);
+    return notFound;
+  }
+  const { source, archiveId } = await getFile(files, copies, destination, name, {
+    codecs: openCodecs(),
+    bufferSize: values['buffer-size'],
+    warn,
+  });
+  log.info(`found ${name} in the ${source.repo.name}: ${archiveId} archive`);
+  return undefined;
+}
+
+function readParameters(
+  params: readonly string[],
+  dataDirectory: string | undefined,
+  command: string,
+): { name: string; destination: string } {
+  const [request, path, ...others] = params;
+  if (request === undefined) throw new BackstopError('param-required', 'WAL segment to get required');
+  if (path === undefined) throw new BackstopError('param-required', 'path to copy WAL segment required');
+  if (others.length > 0) throw new BackstopError('param-invalid', 'extra parameters found');
+  return { name: basename(request), destination: walPathOf(path, dataDirectory, command) };
+}
+
+/** @throws format when recovery would start where the backup does not say */
+async function identify(
+  session: Session<'archive-get'>,
+  files: Storage,
+  dataDirectory: string | undefined,
+): Promise<ClusterIdentity> {
+  if (dataDirectory === undefined)
+    throw new BackstopError('option-required', 'archive-get command requires option: pg1-path');
+  const control = await readControl(files, dataDirectory, {
+    forcedVersion: forcedVersion(session),
+    clock: session.clock,
+  });
+  if (hasRestoreMarker(control) && (await files.info(`${dataDirectory}/backup_label`)) === undefined) {
+    throw new BackstopError('format', 'pg_control from backup is not valid without backup_label', {
+      hint: 'was the backup_label file removed?',
+    });
+  }
+  return { version: control.version.text, systemId: control.systemId };
+}
