@@ -1,0 +1,214 @@
+/** Looks into the repositories for `info`. What is wrong with one stanza or repository becomes part of the answer. */
+import { dirname } from 'node:path/posix';
+import { asBackstopError, BackstopError, isKind } from '../../base/error.ts';
+import { compareBytes } from '../../base/json.ts';
+import type { ArchiveInfo } from '../../repo/archive-info.ts';
+import type { BackupInfo } from '../../repo/backup-info.ts';
+import { archiveIdOf, currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
+import { isBackupLabel } from '../../repo/label.ts';
+import { archiveIdPath, backupPath, manifestFile } from '../../repo/layout.ts';
+import { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
+import type { Storage } from '../../storage/storage.ts';
+import {
+  type DatabaseFinding,
+  emptyFinding,
+  type LockFinding,
+  lockFree,
+  type RepoFinding,
+  type StanzaFinding,
+  type WalRange,
+} from './finding.ts';
+import { findLocks } from './lock.ts';
+
+export interface FindRequest {
+  /** In key order. */
+  readonly repos: readonly RepoSettings[];
+  readonly lockPath: string;
+  /** All stanzas when absent. */
+  readonly stanza?: string;
+  /** Label of the backup whose manifest is wanted. */
+  readonly set?: string;
+  /** Only locks are looked at. */
+  readonly progressOnly: boolean;
+}
+
+/** Where every stanza has a directory. */
+const stanzasPath = dirname(backupPath('stanza'));
+
+interface OpenRepo {
+  readonly settings: RepoSettings;
+  /** Absent when the repository could not be opened or listed; then error says why. */
+  readonly storage?: Storage;
+  readonly stanzas: readonly string[];
+  readonly error?: string;
+}
+
+/**
+ * @returns the stanzas in byte order. When no repository can be read and no stanza is named, one named `[invalid]`
+ * holds the errors.
+ */
+export async function findStanzas(request: FindRequest): Promise<StanzaFinding[]> {
+  const repos: OpenRepo[] = [];
+  try {
+    for (const settings of request.repos) repos.push(await openAndList(settings));
+    const names =
+      request.stanza === undefined
+        ? [...new Set(repos.flatMap(repo => repo.stanzas))].sort(compareBytes)
+        : repos.every(repo => repo.storage === undefined)
+          ? []
+          : [request.stanza];
+    const findings: StanzaFinding[] = [];
+    for (const name of names) findings.push(await findStanza(name, repos, request));
+    if (findings.length === 0 && repos.some(repo => repo.error !== undefined)) {
+      const failed = repos.map(repo => withError(emptyFinding(repo.settings.key, cipherOf(repo.settings)), repo.error));
+      return [{ name: request.stanza ?? '[invalid]', repos: failed }];
+    }
+    return findings;
+  } finally {
+    for (const repo of repos) await repo.storage?.close();
+  }
+}
+
+async function openAndList(settings: RepoSettings): Promise<OpenRepo> {
+  let storage: Storage | undefined;
+  try {
+    storage = await openRepoStorage(settings);
+    return { settings, storage, stanzas: await storage.names(stanzasPath) };
+  } catch (error) {
+    await storage?.close();
+    return { settings, stanzas: [], error: describe(error) };
+  }
+}
+
+async function findStanza(name: string, repos: readonly OpenRepo[], request: FindRequest): Promise<StanzaFinding> {
+  const found: RepoFinding[] = [];
+  for (const repo of repos) found.push(await findInRepo(name, repo, request));
+  const locked = found.map(repo => (request.progressOnly ? repo.state !== 'failed' : repo.state === 'found'));
+  if (!locked.includes(true)) return { name, repos: found };
+  try {
+    const keys = found.map(repo => repo.key);
+    const backup = findLocks(request.lockPath, name, 'backup', keys);
+    const restore = findLocks(request.lockPath, name, 'restore', keys);
+    const lockOf = (locks: ReadonlyMap<number, LockFinding>, key: number) => locks.get(key) ?? lockFree;
+    return {
+      name,
+      repos: found.map((repo, index) =>
+        locked[index] === true
+          ? { ...repo, backupLock: lockOf(backup, repo.key), restoreLock: lockOf(restore, repo.key) }
+          : repo,
+      ),
+    };
+  } catch (error) {
+    return { name, repos: found.map((repo, index) => (locked[index] === true ? failed(repo, error) : repo)) };
+  }
+}
+
+async function findInRepo(name: string, repo: OpenRepo, request: FindRequest): Promise<RepoFinding> {
+  const { settings, storage } = repo;
+  const empty = emptyFinding(settings.key, cipherOf(settings));
+  if (storage === undefined) return withError(empty, repo.error);
+  if (!repo.stanzas.includes(name)) {
+    // without a name given, the stanza is in this list because another repository has it
+    return { ...empty, state: request.stanza === undefined ? 'unread' : 'path-missing' };
+  }
+  if (request.progressOnly) return empty;
+  try {
+    return await readStanza(new StanzaRepo(settings, storage, name), empty, request.set);
+  } catch (error) {
+    return failed(empty, error);
+  }
+}
+
+async function readStanza(repo: StanzaRepo, empty: RepoFinding, set: string | undefined): Promise<RepoFinding> {
+  let backup: BackupInfo;
+  try {
+    backup = await repo.loadBackupInfo();
+  } catch (error) {
+    if (isKind(error, 'file-missing')) return { ...empty, state: 'data-missing' };
+    if (isKind(error, 'crypto')) {
+      const hint = 'use option --stanza if encryption settings are different for the stanza than the global settings.';
+      throw new BackstopError('crypto', error.message, { hint: [...error.hints, hint], cause: error });
+    }
+    throw error;
+  }
+  const archive = await repo.loadArchiveInfo();
+  const hasSet =
+    set !== undefined && isBackupLabel(set) && (await repo.storage.info(manifestFile(repo.stanza, set))) !== undefined;
+  const manifest = hasSet ? await repo.loadManifest(set, backup.cipherPass) : undefined;
+  const current = currentDb(backup);
+  const databases: DatabaseFinding[] = [];
+  try {
+    for (const db of backup.history) databases.push(await findDatabase(repo, archive, db));
+  } catch (error) {
+    // the databases that were read before stay in the answer
+    return failed({ ...empty, databases, current }, error);
+  }
+  return {
+    ...empty,
+    state: 'found',
+    databases,
+    current,
+    backups: backup.backups,
+    ...(manifest === undefined ? {} : { manifest }),
+  };
+}
+
+async function findDatabase(repo: StanzaRepo, archive: ArchiveInfo, db: DbHistory): Promise<DatabaseFinding> {
+  // after an upgrade that only one of the two files saw, their ids differ: version and system id lead
+  const own = archive.history.filter(other => isSameDb(other, db));
+  const match = own.find(other => other.id === db.id) ?? own.at(-1);
+  if (match === undefined) {
+    throw new BackstopError(
+      'archive-mismatch',
+      `unable to retrieve the archive id for database version '${db.version}' and system-id '${db.systemId}'`,
+    );
+  }
+  const archiveId = archiveIdOf(match);
+  const wal = await findWalRange(repo.storage, archiveIdPath(repo.stanza, archiveId));
+  return { db, archiveId, ...(wal === undefined ? {} : { wal }) };
+}
+
+const walDirectory = /^[0-9A-F]{16}$/;
+const walFile = /^[0-9A-F]{24}-[0-9a-f]{40}(\.(gz|lz4|zst|bz2|xz))?$/;
+
+/** Looks into the first and last directories only: an archive may hold a million segments. */
+async function findWalRange(storage: Storage, path: string): Promise<WalRange | undefined> {
+  const directories = (await storage.names(path)).filter(name => walDirectory.test(name)).sort();
+  const min = await firstSegment(storage, path, directories, (a, b) => a < b);
+  if (min === undefined) return undefined;
+  const max = await firstSegment(storage, path, directories.reverse(), (a, b) => a > b);
+  return { min, max: max ?? min };
+}
+
+async function firstSegment(
+  storage: Storage,
+  path: string,
+  directories: readonly string[],
+  precedes: (a: string, b: string) => boolean,
+): Promise<string | undefined> {
+  for (const directory of directories) {
+    let first: string | undefined;
+    // a directory may hold nothing but backup history files
+    for (const name of await storage.names(`${path}/${directory}`)) {
+      if (walFile.test(name) && (first === undefined || precedes(name, first))) first = name;
+    }
+    if (first !== undefined) return first.slice(0, 24);
+  }
+  return undefined;
+}
+
+const cipherOf = (settings: RepoSettings) => (settings.cipherPass === undefined ? 'none' : 'aes-256-cbc');
+
+const withError = (finding: RepoFinding, error: string | undefined): RepoFinding =>
+  error === undefined ? finding : { ...finding, state: 'failed', error };
+
+const failed = (finding: RepoFinding, error: unknown): RepoFinding =>
+  withError({ ...finding, backups: [] }, describe(error));
+
+/** @throws the error itself when it is a defect of ours */
+function describe(error: unknown): string {
+  const own = asBackstopError(error);
+  if (own.kind === 'unhandled') throw error;
+  return `[${own.name}] ${own.text}`;
+}

@@ -1,0 +1,95 @@
+/** `stanza-create`: makes a stanza's info files in every repository, or checks those that are there (behaviour, section 3). */
+import { BackstopError } from '../../base/error.ts';
+import { generatePassphrase } from '../../codec/cipher.ts';
+import type { ControlData } from '../../postgres/control.ts';
+import type { DbHistory } from '../../repo/history.ts';
+import { archiveInfoFile, archivePath, backupInfoFile, backupPath, copySuffix } from '../../repo/layout.ts';
+import { loadStanzaInfo } from '../../repo/stanza-database.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { openRepo, repoSettings, stanzaOf } from '../open.ts';
+import type { Session } from '../session.ts';
+import { checkStopFile } from '../stop-file.ts';
+import { readStanzaDatabase } from './database.ts';
+
+export async function run(session: Session<'stanza-create'>): Promise<undefined> {
+  const { log, settings, version } = session;
+  checkStopFile(session);
+  if (settings.values.force) log.warn('option --force is no longer supported');
+  const control = await readStanzaDatabase(session);
+  const stanza = stanzaOf(session);
+  for (const repoConfig of repoSettings(session)) {
+    log.info(`stanza-create for stanza '${stanza}' on repo${repoConfig.key}`);
+    const repo = await openRepo(session, repoConfig);
+    try {
+      if (!(await createInRepo(repo, control, version))) {
+        log.info(`stanza '${stanza}' already exists on ${repo.name} and is valid`);
+      }
+    } finally {
+      await repo.storage.close();
+    }
+  }
+}
+
+/** @returns whether anything had to be written */
+async function createInRepo(repo: StanzaRepo, control: ControlData, version: string): Promise<boolean> {
+  const archive = await findPair(repo, archiveInfoFile(repo.stanza));
+  const backup = await findPair(repo, backupInfoFile(repo.stanza));
+  if (archive.count === 0 && backup.count === 0) {
+    await checkEmpty(repo);
+    await createInfo(repo, control, version);
+    return true;
+  }
+  if (archive.count === 0 || backup.count === 0) {
+    const what =
+      archive.count > 0
+        ? 'archive.info exists but backup.info is missing'
+        : 'backup.info exists but archive.info is missing';
+    throw new BackstopError('file-missing', `${what} on ${repo.name}`, {
+      hint: 'this may be a symptom of repository corruption!',
+    });
+  }
+  await loadStanzaInfo(repo, { version: control.version.text, systemId: control.systemId });
+  for (const { twin } of [archive, backup]) if (twin !== undefined) await repo.copy(twin.from, twin.to);
+  return archive.twin !== undefined || backup.twin !== undefined;
+}
+
+interface InfoPair {
+  /** How many of the two copies there are. */
+  readonly count: number;
+  /** The copy to make, when just one is there. */
+  readonly twin?: { readonly from: string; readonly to: string };
+}
+
+async function findPair(repo: StanzaRepo, path: string): Promise<InfoPair> {
+  const copy = path + copySuffix;
+  const [hasMain, hasCopy] = [await exists(repo, path), await exists(repo, copy)];
+  if (hasMain === hasCopy) return { count: hasMain ? 2 : 0 };
+  return { count: 1, twin: hasMain ? { from: path, to: copy } : { from: copy, to: path } };
+}
+
+const exists = async (repo: StanzaRepo, path: string): Promise<boolean> =>
+  (await repo.storage.info(path)) !== undefined;
+
+/** What lies there belongs to somebody, even without info files. */
+async function checkEmpty(repo: StanzaRepo): Promise<void> {
+  const hasBackup = (await repo.storage.names(backupPath(repo.stanza))).length > 0;
+  const hasArchive = (await repo.storage.names(archivePath(repo.stanza))).length > 0;
+  if (!hasBackup && !hasArchive) return;
+  const what = [...(hasBackup ? ['backup directory'] : []), ...(hasArchive ? ['archive directory'] : [])];
+  throw new BackstopError('path-not-empty', `${what.join(' and/or ')} not empty`);
+}
+
+/** archive.info comes first: a stanza counts as made when backup.info is there. */
+async function createInfo(repo: StanzaRepo, control: ControlData, version: string): Promise<void> {
+  const db: DbHistory = {
+    id: 1,
+    version: control.version.text,
+    systemId: control.systemId,
+    catalogVersion: control.catalogVersion,
+    controlVersion: control.controlVersion,
+  };
+  // archive and backups have keys of their own, so that one does not open the other
+  const pass = () => (repo.isEncrypted ? { cipherPass: generatePassphrase() } : {});
+  await repo.saveArchiveInfo({ currentId: db.id, history: [db], ...pass() }, version);
+  await repo.saveBackupInfo({ currentId: db.id, history: [db], backups: [], ...pass() }, version);
+}
