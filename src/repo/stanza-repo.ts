@@ -103,6 +103,12 @@ export class StanzaRepo {
     await finishSink(sink, () => encodeManifest(manifest, sink, compress, passphrase, version));
   }
 
+  /** Writes a manifest in the clear to another storage: a restore keeps it beside what it restores. */
+  async writeManifestTo(storage: Storage, manifest: Manifest, path: string, version: string): Promise<void> {
+    const sink = await storage.write(path);
+    await finishSink(sink, () => encodeManifest(manifest, sink, false, undefined, version));
+  }
+
   /** Copies a file of the repository, byte for byte. */
   copy(from: string, to: string): Promise<void> {
     return copyStored(this.storage, from, to);

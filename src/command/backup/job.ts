@@ -6,13 +6,14 @@ import { openCodecs } from '../../codec/codecs.ts';
 import { countResult, hashResult, openPipeline, type Pipeline, prepareSteps } from '../../codec/pipeline.ts';
 import { readControlFile } from '../../postgres/control.ts';
 import {
+  PageChecker,
   type PageChecksumResult,
   type PageChecksumSpec,
   pageChecksumKind,
-  type RereadPage,
 } from '../../postgres/page-checksum.ts';
 import type { CompressType } from '../../repo/manifest/manifest.ts';
 import { openClusterStorage, openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
+import { readAgain } from '../../storage/posix/read-again.ts';
 import { pump } from '../../storage/pump.ts';
 import type { ByteSource, Storage } from '../../storage/storage.ts';
 
@@ -94,6 +95,7 @@ class BackupWorker {
   readonly #clusters: ReadonlyMap<number, { readonly storage: Storage; readonly path: string }>;
   readonly #codecs: Codecs;
   readonly #buffers: BufferPool;
+  readonly #pages = new PageChecker();
 
   constructor(
     data: BackupThreadData,
@@ -156,14 +158,13 @@ class BackupWorker {
         if (again === undefined) return { outcome: 'vanished' };
         source = again;
       }
-      return await this.#store(cluster.storage, task, source, buffer, commits);
+      return await this.#store(task, source, buffer, commits);
     } finally {
       await source.close();
     }
   }
 
   async #store(
-    files: Storage,
     task: BackupFileTask,
     source: ByteSource,
     buffer: Buffer,
@@ -195,7 +196,10 @@ class BackupWorker {
           ] as const)
         : []),
     ];
-    const kinds: Steps = { ...this.#codecs, 'page-checksum': pageChecksumKind(rereadFrom(files, task.path)) };
+    const kinds: Steps = {
+      ...this.#codecs,
+      'page-checksum': pageChecksumKind(this.#pages, (page, into) => readAgain(task.path, page * pageSize, into)),
+    };
     const sink = await this.#repo.write(task.repoPath, { atomic: false, sizeHint: task.size });
     let pipeline: Pipeline | undefined;
     try {
@@ -289,9 +293,4 @@ function bytesSource(bytes: Uint8Array): ByteSource {
     },
     close: () => undefined,
   };
-}
-
-/** A page that looks wrong may be one that the server writes right now: it is read again. */
-function rereadFrom(_files: Storage, path: string): RereadPage {
-  return readPageAgain(path);
 }

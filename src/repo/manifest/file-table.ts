@@ -163,6 +163,14 @@ export class FileTable {
     return this.#nameBytes.toString('utf8', offset, offset + (this.#nameLength[index] ?? 0));
   }
 
+  owner(index: number): { readonly user: string | false; readonly group: string | false } {
+    const [user, group] = [this.#user[index] ?? 0, this.#group[index] ?? 0];
+    return {
+      user: user === isDefault ? this.#defaults.user : this.#names.value(user),
+      group: group === isDefault ? this.#defaults.group : this.#names.value(group),
+    };
+  }
+
   size(index: number): number {
     return this.#size[index] ?? 0;
   }

@@ -1,0 +1,213 @@
+/** Prepares the directories of a restore: what is in the way is refused or removed, what is missing is made. */
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { BackstopError, systemError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import { type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import type { RestoreLayout } from './layout.ts';
+import type { RestoreOwners } from './owner.ts';
+
+export interface CleanSettings {
+  readonly manifest: Manifest;
+  readonly layout: RestoreLayout;
+  readonly owners: RestoreOwners;
+  /** With delta or force: what does not belong is removed, instead of refused. */
+  readonly mayRemove: boolean;
+  /** Names below PGDATA that stay although the manifest does not have them. */
+  readonly preserve: ReadonlySet<string>;
+  readonly log: Log;
+}
+
+/** File in PGDATA that says that a restore has not ended; it lets the next one go on. */
+export const unfinishedMark = 'backup.manifest';
+
+/**
+ * Looks before anything is changed.
+ * @throws path-not-empty, path-open, file-exists
+ */
+export function checkDirectories({ manifest, layout, owners, mayRemove, preserve }: CleanSettings): void {
+  for (const { name, path } of layout.directories(manifest)) {
+    const info = lstat(path);
+    if (info === undefined) continue;
+    if (!info.isDirectory() && !(name === pgDataTarget && info.isSymbolicLink())) {
+      throw new BackstopError('path-open', `unable to restore to '${path}' because it is not a directory`);
+    }
+    if (!owners.isRoot && info.uid !== process.geteuid?.()) {
+      throw new BackstopError('path-open', `unable to restore to path '${path}' not owned by current user`);
+    }
+    try {
+      accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw systemError(error, { other: 'path-open' }, `unable to restore to path '${path}' without rwx permissions`);
+    }
+    if (mayRemove) continue;
+    const inTheWay = readdirSync(path).filter(
+      entry => !(name === pgDataTarget && (entry === unfinishedMark || preserve.has(entry))),
+    );
+    if (inTheWay.length > 0) {
+      throw new BackstopError('path-not-empty', `unable to restore to path '${path}' because it contains files`, {
+        hint: 'try using --delta if this is what you intended.',
+      });
+    }
+  }
+  if (mayRemove) return;
+  for (const { target } of layout.links) {
+    if (target.file === undefined) continue;
+    const path = layout.pathOf(target.name);
+    if (lstat(path) !== undefined) {
+      throw new BackstopError('file-exists', `unable to restore file '${path}' because it already exists`, {
+        hint: 'try using --delta if this is what you intended.',
+      });
+    }
+  }
+}
+
+/** Removes what the manifest does not have, and puts modes and owners right. */
+export function cleanDirectories(settings: CleanSettings): void {
+  const { manifest, layout, mayRemove, log } = settings;
+  const cleaner = new Cleaner(settings);
+  for (const { name, path } of layout.directories(manifest)) {
+    if (lstat(path) === undefined) continue;
+    if (mayRemove) log.info(`remove invalid files/links/paths from '${path}'`);
+    cleaner.directory(name, path);
+  }
+}
+
+class Cleaner {
+  readonly #settings: CleanSettings;
+  readonly #paths: ReadonlyMap<string, Manifest['paths'][number]>;
+  readonly #links: ReadonlyMap<string, string>;
+
+  constructor(settings: CleanSettings) {
+    this.#settings = settings;
+    this.#paths = new Map(settings.manifest.paths.map(path => [path.name, path]));
+    this.#links = new Map(settings.layout.links.map(link => [link.name, link.destination]));
+  }
+
+  directory(name: string, path: string): void {
+    const { log, manifest, preserve, layout } = this.#settings;
+    const own = this.#paths.get(name);
+    if (own !== undefined) this.#setAttributes(path, own, own.mode);
+    // a tablespace's directory may serve other clusters too: only our version's part is ours
+    const isTablespaceRoot = /^pg_tblspc\/\d+$/.test(name);
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      const childName = `${name}/${entry.name}`;
+      const child = `${path}/${entry.name}`;
+      if (path === layout.pgPath && (entry.name === unfinishedMark || preserve.has(entry.name))) continue;
+      const link = this.#links.get(childName);
+      if (entry.isSymbolicLink()) {
+        if (link === readlinkSync(child)) continue;
+        log.detail(
+          link === undefined ? `remove invalid link '${child}'` : `remove link '${child}' because destination changed`,
+        );
+        unlinkSync(child);
+      } else if (entry.isDirectory()) {
+        if (this.#paths.has(childName) && link === undefined) {
+          this.directory(childName, child);
+        } else if (!isTablespaceRoot) {
+          log.detail(`remove invalid path '${child}'`);
+          rmSync(child, { recursive: true });
+        }
+      } else if (entry.isFile()) {
+        const index = link === undefined ? manifest.files.find(childName) : undefined;
+        if (index === undefined) {
+          log.detail(`remove invalid file '${child}'`);
+          unlinkSync(child);
+        } else {
+          const file = manifest.files.get(index);
+          this.#setAttributes(child, file, file.mode);
+        }
+      } else {
+        log.detail(`remove special file '${child}'`);
+        unlinkSync(child);
+      }
+    }
+  }
+
+  #setAttributes(
+    path: string,
+    entry: { readonly user: string | false; readonly group: string | false },
+    mode: number,
+  ): void {
+    const { owners, log } = this.#settings;
+    const info = lstatSync(path);
+    const owner = owners.of(entry);
+    try {
+      if (info.uid !== owner.userId || info.gid !== owner.groupId) {
+        log.detail(`update ownership for '${path}'`);
+        lchownSync(path, owner.userId, owner.groupId);
+      }
+    } catch (error) {
+      throw systemError(error, { other: 'file-owner' }, `unable to set ownership for '${path}'`);
+    }
+    if ((info.mode & 0o7777) !== mode && !info.isSymbolicLink()) {
+      log.detail(`update mode for '${path}' to ${mode.toString(8).padStart(4, '0')}`);
+      chmodSync(path, mode);
+    }
+  }
+}
+
+/** Makes the directories and links that are missing. */
+export function createDirectories({ manifest, layout, owners }: CleanSettings): void {
+  const links = new Map(layout.links.map(link => [link.name, link]));
+  const make = (path: string, entry: Manifest['paths'][number]) => {
+    const owner = owners.of(entry);
+    try {
+      const first = mkdirSync(path, { recursive: true, mode: entry.mode });
+      if (first === undefined) return;
+      chmodSync(path, entry.mode);
+      if (owners.isRoot) lchownSync(path, owner.userId, owner.groupId);
+    } catch (error) {
+      throw systemError(error, { other: 'path-create' }, `unable to create path '${path}'`);
+    }
+  };
+  for (const entry of [...manifest.paths].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (!layout.isReal(entry.name)) continue;
+    const link = links.get(entry.name);
+    if (link === undefined) {
+      make(layout.pathOf(entry.name), entry);
+      continue;
+    }
+    make(link.path.startsWith('/') ? resolved(link.path, link.destination) : link.destination, entry);
+    makeLink(link.path, link.destination, owners.of(entry), owners.isRoot);
+  }
+  for (const link of layout.links) {
+    const owner = owners.of(manifest.links.find(({ name }) => name === link.name) ?? { user: false, group: false });
+    if (link.target.file !== undefined) {
+      mkdirSync(dirname(layout.pathOf(link.target.name)), { recursive: true, mode: 0o700 });
+    }
+    makeLink(link.path, link.destination, owner, owners.isRoot);
+  }
+}
+
+const resolved = (linkPath: string, destination: string): string =>
+  destination.startsWith('/') ? destination : `${dirname(linkPath)}/${destination}`;
+
+function makeLink(
+  path: string,
+  destination: string,
+  owner: { userId: number; groupId: number },
+  isRoot: boolean,
+): void {
+  if (lstat(path)?.isSymbolicLink() === true && readlinkSync(path) === destination) return;
+  try {
+    symlinkSync(destination, path);
+    if (isRoot) lchownSync(path, owner.userId, owner.groupId);
+  } catch (error) {
+    throw systemError(error, { other: 'file-open' }, `unable to create symlink '${path}' to '${destination}'`);
+  }
+}
+
+const lstat = (path: string) => lstatSync(path, { throwIfNoEntry: false });

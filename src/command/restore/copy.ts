@@ -1,0 +1,118 @@
+/** Restores the files of a manifest with the worker pool. */
+import { BackstopError } from '../../base/error.ts';
+import { formatPercent, formatSize, percentHundredths } from '../../base/units.ts';
+import { WorkerPool } from '../../parallel/pool.ts';
+import { controlFile } from '../../postgres/control.ts';
+import { backupFile } from '../../repo/layout.ts';
+import { compressSuffix, emptyChecksum, type Manifest, pgDataTarget, storedIn } from '../../repo/manifest/manifest.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
+import type { Session } from '../session.ts';
+import type { RestoreFileResult, RestoreFileTask, RestoreJobs } from './job.ts';
+import type { RestoreLayout } from './layout.ts';
+import type { RestoreOwners } from './owner.ts';
+import { queueRestore } from './queue.ts';
+
+export interface RestoreCopy {
+  readonly repo: StanzaRepo;
+  readonly manifest: Manifest;
+  readonly layout: RestoreLayout;
+  readonly owners: RestoreOwners;
+  /** Delta or force, and the directory is one that they may be used on. */
+  readonly mayRemove: boolean;
+}
+
+/** @returns bytes of all files */
+export async function restoreFiles(session: Session<'restore'>, copy: RestoreCopy): Promise<number> {
+  const { repo, manifest } = copy;
+  const { log, settings } = session;
+  const { values } = settings;
+  const { header, files } = manifest;
+  const pool = new WorkerPool<RestoreJobs, readonly number[]>({
+    threadFile: session.threadFile,
+    size: values['process-max'],
+    data: {
+      command: 'restore',
+      repo: repo.settings,
+      bufferSize: values['buffer-size'],
+      compressType: header.options.compressType,
+      ...(header.cipherPass === undefined ? {} : { cipherPass: header.cipherPass }),
+      retry: { count: values['job-retry'], interval: values['job-retry-interval'] },
+    },
+  });
+  let total = 0;
+  for (let index = 0; index < files.length; index++) total += files.size(index);
+  const jobs = queueRestore(manifest);
+  let next = 0;
+  let done = 0;
+  let told = -1;
+  try {
+    const outcomes = pool.run(() => {
+      const job = jobs[next++];
+      if (job === undefined) return undefined;
+      return { name: 'restore-files', input: job.map(index => taskOf(session, copy, index)), tag: job };
+    });
+    for await (const { tag, output, worker } of outcomes) {
+      for (const [at, index] of tag.entries()) {
+        const result = output[at];
+        if (result === undefined) throw new BackstopError('assert', 'worker gave too few results');
+        done += files.size(index);
+        if (log.enabled('detail')) log.worker(worker).detail(lineOf(copy, index, result, formatPercent(done, total)));
+      }
+      const percentComplete = percentHundredths(done, total);
+      if (percentComplete - told >= 10 || told < 0) {
+        told = percentComplete;
+        session.progress({ percentComplete, size: total, sizeComplete: done });
+      }
+    }
+  } finally {
+    session.progress(undefined);
+    await pool.close();
+  }
+  return total;
+}
+
+function taskOf(
+  session: Session<'restore'>,
+  { repo, manifest, layout, owners, mayRemove }: RestoreCopy,
+  index: number,
+): RestoreFileTask {
+  const { delta, force } = session.settings.values;
+  const file = manifest.files.get(index);
+  const { header } = manifest;
+  const isControl = file.name === `${pgDataTarget}/${controlFile}`;
+  const checksum = file.size === 0 ? emptyChecksum : file.checksum;
+  if (checksum === undefined) throw new BackstopError('format', `manifest has no checksum for '${file.name}'`);
+  const suffix = compressSuffix(header.options.compressType);
+  const keep = !mayRemove || isControl ? 'nothing' : force ? { before: header.timestampCopyStart } : 'content';
+  return {
+    name: file.name,
+    path: layout.pathOf(file.name) + (isControl ? temporarySuffix : ''),
+    size: file.size,
+    checksum,
+    timestamp: file.timestamp,
+    mode: file.mode,
+    owner: owners.of(file),
+    repoPath: backupFile(repo.stanza, storedIn(manifest, file), file, suffix),
+    offset: file.bundleId > 0 ? file.bundleOffset : 0,
+    sizeRepo: file.sizeRepo,
+    raw: file.bundleId > 0 && header.bundleRaw,
+    keep: delta || force ? keep : 'nothing',
+    zero: false,
+  };
+}
+
+function lineOf({ manifest, layout }: RestoreCopy, index: number, result: RestoreFileResult, percent: string): string {
+  const file = manifest.files.get(index);
+  const found = {
+    copied: '',
+    zeroed: '',
+    empty: '',
+    'same-content': ' - exists and matches backup',
+    'same-time': ` - exists and matches size ${file.size} and modification time ${file.timestamp}`,
+  }[result];
+  const reference = file.reference === undefined ? '' : `${file.reference}/`;
+  const bundle = file.bundleId > 0 ? `bundle ${reference}${file.bundleId}/${file.bundleOffset}, ` : '';
+  const checksum = file.size === 0 ? '' : ` checksum ${file.checksum}`;
+  return `restore ${result === 'zeroed' ? 'zeroed ' : ''}file ${layout.pathOf(file.name)}${found} (${bundle}${formatSize(file.size)}, ${percent})${checksum}`;
+}

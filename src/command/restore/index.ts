@@ -1,0 +1,275 @@
+/** restore: the story of one restore, step by step (behaviour, section 5.3). */
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { formatTime } from '../../base/clock.ts';
+import { BackstopError } from '../../base/error.ts';
+import { formatSize } from '../../base/units.ts';
+import { controlFile, decodeControl, encodeRestoreMarker } from '../../postgres/control.ts';
+import { parseLsn } from '../../postgres/lsn.ts';
+import {
+  checkTimelineReachable,
+  chooseTargetTimeline,
+  historyFileName,
+  parseTimelineHistory,
+} from '../../postgres/timeline.ts';
+import { type PostgresVersion, versionOf } from '../../postgres/versions.ts';
+import { parseWalName } from '../../postgres/wal.ts';
+import { archiveIdOf } from '../../repo/history.ts';
+import { archiveIdPath } from '../../repo/layout.ts';
+import { type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { finishSink, readStored } from '../../repo/stored.ts';
+import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { clusterSettings, openClusterFiles, openRepo, repoSettings } from '../open.ts';
+import type { Session } from '../session.ts';
+import { type CleanSettings, checkDirectories, cleanDirectories, createDirectories, unfinishedMark } from './clean.ts';
+import { restoreFiles } from './copy.ts';
+import { RestoreLayout } from './layout.ts';
+import { RestoreOwners } from './owner.ts';
+import { recoverySettings } from './recovery.ts';
+import { restoreCommandLine, writeRecovery } from './recovery-files.ts';
+import { remapManifest } from './remap.ts';
+import { chooseSet } from './select.ts';
+
+export async function run(session: Session<'restore'>): Promise<undefined> {
+  const { log, settings } = session;
+  const { values } = settings;
+  const [cluster] = clusterSettings(session);
+  if (cluster === undefined) throw new BackstopError('assert', 'no cluster');
+  const pgPath = cluster.path;
+  const files = await openClusterFiles(cluster);
+  checkNotRunning(pgPath);
+  const mayRemove = mayRemoveFrom(session, pgPath);
+  dropSpool(session);
+
+  const repos = await Promise.all(repoSettings(session).map(repo => openRepo(session, repo)));
+  const { repo, info, entry } = await chooseSet(
+    repos,
+    { set: values.set, type: values.type, ...(values.target === undefined ? {} : { target: values.target }) },
+    message => log.warn(message),
+  );
+  const manifest = await repo.loadManifest(entry.label, info.cipherPass);
+  if (manifest.header.label !== entry.label) {
+    throw new BackstopError(
+      'format',
+      `requested backup '${entry.label}' and manifest label '${manifest.header.label}' do not match`,
+      {
+        hint: 'this indicates some sort of corruption (at the very least paths have been renamed).',
+      },
+    );
+  }
+  refuseUnbuilt(manifest, session);
+  const version = versionOf(manifest.header.pgVersion);
+  const recoveryType = !manifest.header.options.online && !settings.optionIsSet('type') ? 'none' : values.type;
+  await checkTimeline(session, repo, manifest, version);
+  const begins = manifest.header.options.online
+    ? `, recovery will start at ${formatTime(manifest.header.timestampStart)}`
+    : '';
+  log.info(`${repo.name}: restore backup set ${entry.label}${begins}`);
+
+  const originalPath = manifest.targets.find(({ name }) => name === pgDataTarget)?.path;
+  remapManifest(manifest, {
+    pgPath,
+    tablespaceMap: values['tablespace-map'] ?? new Map(),
+    tablespaceMapAll: values['tablespace-map-all'],
+    linkMap: values['link-map'] ?? new Map(),
+    linkAll: values['link-all'],
+    info: message => log.info(message),
+    warn: message => log.warn(message),
+  });
+  const preserve = preservedFiles(recoveryType, version);
+  dropFiles(manifest, recoveryType, preserve);
+  const layout = new RestoreLayout(manifest, pgPath);
+  const owners = new RestoreOwners(pgPath);
+  owners.warnUnknown(manifest, message => log.warn(message));
+  // settings that contradict the version must fail before anything is touched
+  const recovery = recoverySettings(
+    {
+      type: recoveryType,
+      target: values.target,
+      targetAction: values['target-action'],
+      targetExclusive: values['target-exclusive'],
+      targetTimeline: values['target-timeline'],
+      recoveryOption: values['recovery-option'] ?? new Map(),
+      archiveMode: values['archive-mode'],
+      restoreCommand: restoreCommandLine(session, originalPath === pgPath ? undefined : pgPath, repo.key),
+    },
+    version,
+  );
+
+  const clean: CleanSettings = { manifest, layout, owners, mayRemove, preserve, log };
+  checkDirectories(clean);
+  const control = `${pgPath}/${controlFile}`;
+  // without it PostgreSQL cannot start from what is now being changed
+  if (existsSync(control)) {
+    rmSync(control);
+    await files.paths?.sync(`${pgPath}/global`);
+  }
+  cleanDirectories(clean);
+  createDirectories(clean);
+  await repo.writeManifestTo(files, manifest, `${pgPath}/${unfinishedMark}`, session.version);
+
+  const bytes = await restoreFiles(session, { repo, manifest, layout, owners, mayRemove });
+
+  const base = manifest.paths.find(({ name }) => name === pgDataTarget);
+  if (base === undefined) throw new BackstopError('format', 'manifest has no data directory');
+  await writeRecovery(session, {
+    files,
+    pgPath,
+    version,
+    type: recoveryType,
+    settings: recovery,
+    mode: base.mode & 0o644,
+    owner: owners.of(base),
+  });
+  await files.remove(`${pgPath}/${unfinishedMark}`);
+  await syncDirectories(files, manifest, layout);
+  await restoreControl(session, files, manifest, pgPath);
+  log.info(`restore size = ${formatSize(bytes)}, file total = ${manifest.files.length}`);
+  for (const each of repos) await each.storage.close();
+  return undefined;
+}
+
+/** @throws pg-running */
+function checkNotRunning(pgPath: string): void {
+  if (!existsSync(`${pgPath}/postmaster.pid`)) return;
+  throw new BackstopError('pg-running', 'unable to restore while PostgreSQL is running', {
+    hint: [
+      `presence of 'postmaster.pid' in '${pgPath}' indicates PostgreSQL is running.`,
+      "remove 'postmaster.pid' only if PostgreSQL is not running.",
+    ],
+  });
+}
+
+/** Delta and force may only remove from what looks like a cluster, or like a restore that did not end. */
+function mayRemoveFrom(session: Session<'restore'>, pgPath: string): boolean {
+  const { delta, force } = session.settings.values;
+  if (!delta && !force) return false;
+  if (existsSync(`${pgPath}/PG_VERSION`) || existsSync(`${pgPath}/${unfinishedMark}`)) return true;
+  session.log.warn(
+    `--delta or --force specified but unable to find 'PG_VERSION' or '${unfinishedMark}' in '${pgPath}' to confirm that this is a valid $PGDATA directory.  --delta and --force have been disabled and if any files exist in the destination directories the restore will be aborted.`,
+  );
+  return false;
+}
+
+/** WAL that was fetched ahead belongs to another recovery. */
+function dropSpool({ settings }: Session<'restore'>): void {
+  const { 'spool-path': spool, stanza } = settings.values;
+  if (spool !== undefined) rmSync(`${spool}/archive/${stanza}`, { recursive: true, force: true });
+}
+
+function refuseUnbuilt(manifest: Manifest, session: Session<'restore'>): void {
+  const { values } = session.settings;
+  if (manifest.header.blockIncremental) {
+    throw new BackstopError(
+      'feature-not-supported',
+      'a block-incremental backup is not supported by this version of pgbackstop',
+      {
+        hint: 'restore it with pgBackRest.',
+      },
+    );
+  }
+  for (const option of ['db-include', 'db-exclude'] as const) {
+    if ((values[option] ?? []).length > 0) {
+      throw new BackstopError('feature-not-supported', `${option} is not supported by this version of pgbackstop`, {
+        hint: 'restore all databases, and drop those that are not wanted.',
+      });
+    }
+  }
+}
+
+/** Recovery must be able to reach the timeline that it will follow. */
+async function checkTimeline(
+  session: Session<'restore'>,
+  repo: StanzaRepo,
+  manifest: Manifest,
+  version: PostgresVersion,
+): Promise<void> {
+  const { header } = manifest;
+  const { values } = session.settings;
+  if (header.archiveStart === undefined || header.lsnStart === undefined) return;
+  if (values.type === 'none' || values.type === 'preserve') return;
+  const backupTimeline = parseWalName(header.archiveStart).timeline;
+  const archiveInfo = await repo.loadArchiveInfo();
+  const path = archiveIdPath(repo.stanza, archiveIdOf({ version: header.pgVersion, id: header.dbId }));
+  const target = chooseTargetTimeline({
+    option: values['target-timeline'],
+    version,
+    immediate: values.type === 'immediate',
+    backupTimeline,
+    historyFiles: await repo.storage.names(path),
+  });
+  if (target === backupTimeline) return;
+  const bytes = await readStored(
+    repo.storage,
+    `${path}/${historyFileName(target)}`,
+    archiveInfo.cipherPass,
+    16 * 1024 * 1024,
+  );
+  checkTimelineReachable(target, parseTimelineHistory(bytes.toString()), {
+    timeline: backupTimeline,
+    lsn: parseLsn(header.lsnStart),
+  });
+}
+
+/** Recovery files of the user that type preserve leaves as they are. */
+function preservedFiles(type: string, version: PostgresVersion): ReadonlySet<string> {
+  if (type !== 'preserve') return new Set();
+  return new Set(
+    version.recovery === 'file' ? ['recovery.conf'] : ['postgresql.auto.conf', 'recovery.signal', 'standby.signal'],
+  );
+}
+
+/** Takes out of the manifest what this restore does not bring back. */
+function dropFiles(manifest: Manifest, type: string, preserve: ReadonlySet<string>): void {
+  const { files } = manifest;
+  const dropped = new Set([
+    // links of tablespaces are made by us, where this restore wants them
+    files.find(`${pgDataTarget}/tablespace_map`),
+    type === 'preserve' && preserve.has('postgresql.auto.conf')
+      ? files.find(`${pgDataTarget}/postgresql.auto.conf`)
+      : undefined,
+  ]);
+  dropped.delete(undefined);
+  if (dropped.size > 0) files.sort(index => !dropped.has(index));
+}
+
+/** The names of all that was restored become durable; `global` comes last, with pg_control. */
+async function syncDirectories(files: Storage, manifest: Manifest, layout: RestoreLayout): Promise<void> {
+  for (const path of manifest.paths) {
+    if (layout.isReal(path.name) && path.name !== `${pgDataTarget}/global`)
+      await files.paths?.sync(layout.pathOf(path.name));
+  }
+}
+
+/** The last step: only with pg_control in place can PostgreSQL start. */
+async function restoreControl(
+  session: Session<'restore'>,
+  files: Storage,
+  manifest: Manifest,
+  pgPath: string,
+): Promise<void> {
+  const { log, settings } = session;
+  const path = `${pgPath}/${controlFile}`;
+  const temporary = path + temporarySuffix;
+  if (!existsSync(temporary)) {
+    log.warn("backup does not contain 'global/pg_control' -- cluster will not start");
+    return;
+  }
+  const forced = settings.values['pg-version-force'];
+  if (manifest.header.options.online) {
+    const index = manifest.files.find(`${pgDataTarget}/${controlFile}`);
+    const bytes = readFileSync(temporary);
+    decodeControl(bytes, forced);
+    const sink = await files.write(`${temporary}`, {
+      atomic: false,
+      ...(index === undefined ? {} : { mtime: manifest.files.timestamp(index) }),
+    });
+    await finishSink(sink, async () => {
+      await sink.write(encodeRestoreMarker(bytes, forced));
+    });
+  }
+  log.info('restore global/pg_control (performed last to ensure aborted restores cannot be started)');
+  renameSync(temporary, path);
+  await files.paths?.sync(`${pgPath}/global`);
+}

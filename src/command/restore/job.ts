@@ -1,0 +1,215 @@
+/** What a worker does for a restore: brings files back from the repository, and keeps those that are right already. */
+import { lstatSync, truncateSync, utimesSync } from 'node:fs';
+import { BackstopError } from '../../base/error.ts';
+import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
+import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
+import { countResult, hashResult, openPipeline, type Pipeline, prepareSteps } from '../../codec/pipeline.ts';
+import type { CompressType } from '../../repo/manifest/manifest.ts';
+import { openClusterStorage, openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
+import { pump } from '../../storage/pump.ts';
+import type { Storage } from '../../storage/storage.ts';
+
+export interface RestoreThreadData {
+  readonly command: 'restore';
+  readonly repo: RepoSettings;
+  readonly bufferSize: number;
+  readonly compressType: CompressType;
+  readonly cipherPass?: string;
+  readonly retry: { readonly count: number; readonly interval: number };
+}
+
+export interface RestoreFileTask {
+  /** Manifest name, for messages. */
+  readonly name: string;
+  /** Absolute path on this host. */
+  readonly path: string;
+  readonly size: number;
+  readonly checksum: string;
+  /** Seconds since the epoch. */
+  readonly timestamp: number;
+  readonly mode: number;
+  readonly owner: { readonly userId: number; readonly groupId: number };
+  /** Where the bytes lie in the repository. */
+  readonly repoPath: string;
+  readonly offset: number;
+  readonly sizeRepo: number;
+  /** The stored bytes are in the smaller framing of bundles. */
+  readonly raw: boolean;
+  /**
+   * What may be kept of a file that exists: nothing; one of the same content; or one whose size and time are right and
+   * whose time is before this second, so that it cannot have changed unseen.
+   */
+  readonly keep: 'nothing' | 'content' | { readonly before: number };
+  /** A file of a database that is not wanted: zeros of the right size. */
+  readonly zero: boolean;
+}
+
+export type RestoreFileResult = 'copied' | 'zeroed' | 'empty' | 'same-content' | 'same-time';
+
+export type RestoreJobs = {
+  readonly 'restore-files': {
+    readonly input: readonly RestoreFileTask[];
+    readonly output: readonly RestoreFileResult[];
+  };
+};
+
+export async function openRestoreJobs(data: RestoreThreadData) {
+  const codecs = openCodecs();
+  const worker = new RestoreWorker(
+    data,
+    await openRepoStorage(data.repo),
+    await openClusterStorage({ key: 1 }),
+    codecs,
+    bufferPool(data.bufferSize),
+  );
+  await prepareSteps(worker.steps(false), codecs);
+  return { 'restore-files': (input: readonly RestoreFileTask[]) => worker.restoreFiles(input) };
+}
+
+class RestoreWorker {
+  readonly #data: RestoreThreadData;
+  readonly #repo: Storage;
+  readonly #files: Storage;
+  readonly #codecs: Codecs;
+  readonly #buffers: BufferPool;
+
+  constructor(data: RestoreThreadData, repo: Storage, files: Storage, codecs: Codecs, buffers: BufferPool) {
+    this.#data = data;
+    this.#repo = repo;
+    this.#files = files;
+    this.#codecs = codecs;
+    this.#buffers = buffers;
+  }
+
+  /** Restores files in order; an answer means that every one is durable. */
+  async restoreFiles(tasks: readonly RestoreFileTask[]): Promise<RestoreFileResult[]> {
+    const buffer = this.#buffers.take();
+    const commits: Promise<void>[] = [];
+    try {
+      const results: RestoreFileResult[] = [];
+      for (const task of tasks) results.push(await this.#restoreFile(task, buffer, commits));
+      await Promise.all(commits);
+      return results;
+    } catch (error) {
+      await Promise.allSettled(commits);
+      throw error;
+    } finally {
+      this.#buffers.give(buffer);
+    }
+  }
+
+  async #restoreFile(task: RestoreFileTask, buffer: Buffer, commits: Promise<void>[]): Promise<RestoreFileResult> {
+    const kept = await this.#keep(task, buffer);
+    if (kept !== undefined) return kept;
+    const sink = await this.#files.write(task.path, {
+      atomic: false,
+      mode: task.mode,
+      mtime: task.timestamp,
+      owner: task.owner,
+      sizeHint: task.size,
+    });
+    let pipeline: Pipeline | undefined;
+    try {
+      if (task.size > 0 && !task.zero) {
+        const source = await this.#repo.read(task.repoPath, { offset: task.offset, length: task.sizeRepo });
+        const spec: StepSpec[] = [
+          ...this.steps(task.raw),
+          { step: 'limit', max: task.size },
+          { step: 'hash', algorithm: 'sha1', id: 'content' },
+          { step: 'count', id: 'size' },
+        ];
+        try {
+          await pump(
+            source,
+            emit => {
+              pipeline = openPipeline(spec, this.#codecs, emit);
+              return pipeline;
+            },
+            sink,
+            buffer,
+          );
+        } finally {
+          await source.close();
+        }
+        this.#check(task, pipeline);
+      }
+      const commit = task.zero && task.size > 0 ? this.#commitZeros(task, sink) : sink.commit();
+      commit.catch(() => undefined);
+      commits.push(commit);
+    } catch (error) {
+      await sink.abort();
+      throw named(error, task);
+    } finally {
+      pipeline?.close();
+    }
+    return task.zero ? 'zeroed' : task.size === 0 ? 'empty' : 'copied';
+  }
+
+  /** Zeros take no place: the file is a hole of the right size. */
+  async #commitZeros(task: RestoreFileTask, sink: { commit(): Promise<void> }): Promise<void> {
+    truncateSync(task.path, task.size);
+    await sink.commit();
+  }
+
+  #check(task: RestoreFileTask, pipeline: Pipeline | undefined): void {
+    const results = pipeline?.results() ?? {};
+    const [checksum, size] = [hashResult(results, 'content'), countResult(results, 'size')];
+    if (checksum === task.checksum && size === task.size) return;
+    throw new BackstopError(
+      'checksum',
+      `error restoring '${task.path}': actual checksum '${checksum}' and size ${size} do not match expected checksum '${task.checksum}' and size ${task.size}`,
+      { hint: 'the file in the repository is damaged: run verify, and restore another backup set.' },
+    );
+  }
+
+  /** @returns how the existing file was found right, or undefined when it must be written */
+  async #keep(task: RestoreFileTask, buffer: Buffer): Promise<RestoreFileResult | undefined> {
+    if (task.keep === 'nothing' || task.zero) return undefined;
+    const info = lstatSync(task.path, { throwIfNoEntry: false });
+    if (info === undefined || !info.isFile() || info.size < task.size) return undefined;
+    const time = Math.floor(info.mtimeMs / 1000);
+    if (typeof task.keep === 'object') {
+      return info.size === task.size && time === task.timestamp && time < task.keep.before ? 'same-time' : undefined;
+    }
+    if (task.size === 0) return info.size === 0 ? 'empty' : undefined;
+    if (info.size > task.size) truncateSync(task.path, task.size);
+    const source = await this.#files.read(task.path);
+    const pipeline = openPipeline<StepSpec>(
+      [{ step: 'hash', algorithm: 'sha1', id: 'content' }],
+      this.#codecs,
+      () => undefined,
+    );
+    try {
+      await pump(source, () => pipeline, { write: () => undefined }, buffer);
+      if (hashResult(pipeline.results(), 'content') !== task.checksum) return undefined;
+    } finally {
+      pipeline.close();
+      await source.close();
+    }
+    if (time !== task.timestamp) utimesSync(task.path, task.timestamp, task.timestamp);
+    return 'same-content';
+  }
+
+  /** From stored bytes to content. */
+  steps(raw: boolean): StepSpec[] {
+    const { compressType: type, cipherPass } = this.#data;
+    return [
+      ...(cipherPass === undefined ? [] : [{ step: 'decrypt', passphrase: cipherPass, raw } as const]),
+      ...(type === 'none' ? [] : [{ step: 'decompress', type, raw } as const]),
+    ];
+  }
+}
+
+/** A codec knows what is wrong with the bytes, but not whose they are. */
+function named(error: unknown, task: RestoreFileTask): unknown {
+  if (!(error instanceof BackstopError) || error.message.includes(task.path) || error.message.includes(task.repoPath)) {
+    return error;
+  }
+  return new BackstopError(error.kind, `error restoring '${task.path}' from '${task.repoPath}': ${error.message}`, {
+    cause: error,
+    hint:
+      error.hints.length > 0
+        ? error.hints
+        : 'the file in the repository is damaged: run verify, and restore another backup set.',
+  });
+}

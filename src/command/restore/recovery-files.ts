@@ -1,0 +1,58 @@
+/** Writes the recovery settings to where PostgreSQL looks for them. */
+import { existsSync, readFileSync } from 'node:fs';
+import { restoreCommandOptions } from '../../config/index.ts';
+import type { PostgresVersion } from '../../postgres/versions.ts';
+import { finishSink } from '../../repo/stored.ts';
+import type { Storage } from '../../storage/storage.ts';
+import type { Session } from '../session.ts';
+import { formatRecovery, mergeAutoConf } from './recovery.ts';
+
+/** `CMD OPTIONS archive-get %f "%p"`. @param pgPath when it is not the one of the backup */
+export function restoreCommandLine(session: Session<'restore'>, pgPath: string | undefined, repoKey: number): string {
+  const { settings } = session;
+  const options = restoreCommandOptions(settings, {
+    ...(pgPath === undefined ? {} : { pgPath }),
+    ...(settings.values.repo === undefined ? {} : { repoKey }),
+  });
+  return [settings.values.cmd ?? settings.program, ...options, 'archive-get', '%f', '"%p"'].join(' ');
+}
+
+export interface RecoveryFiles {
+  readonly files: Storage;
+  readonly pgPath: string;
+  readonly version: PostgresVersion;
+  readonly type: string;
+  readonly settings: ReadonlyMap<string, string>;
+  readonly mode: number;
+  readonly owner: { readonly userId: number; readonly groupId: number };
+}
+
+export async function writeRecovery(session: Session<'restore'>, recovery: RecoveryFiles): Promise<void> {
+  const { pgPath, version, type } = recovery;
+  const { log } = session;
+  const now = Math.floor(session.clock.now() / 1000);
+  const put = async (name: string, text: string) => {
+    const sink = await recovery.files.write(`${pgPath}/${name}`, { mode: recovery.mode, owner: recovery.owner });
+    await finishSink(sink, async () => {
+      await sink.write(Buffer.from(text));
+    });
+  };
+  const file = version.recovery === 'file' ? 'recovery.conf' : 'postgresql.auto.conf';
+  const path = `${pgPath}/${file}`;
+  if (type === 'preserve') {
+    if (!existsSync(path)) log.warn(`recovery type is preserve but recovery file does not exist at '${path}'`);
+    return;
+  }
+  if (version.recovery === 'file') {
+    if (type === 'none') return;
+    log.info(`write ${path}`);
+    await put(file, formatRecovery(recovery.settings, now));
+    return;
+  }
+  const exists = existsSync(path);
+  if (!exists) log.warn('postgresql.auto.conf does not exist -- creating to contain recovery settings');
+  log.info(`write ${exists ? 'updated ' : ''}${path}`);
+  const old = exists ? readFileSync(path, 'utf8') : '';
+  await put(file, mergeAutoConf(old, type === 'none' ? undefined : recovery.settings, now));
+  if (type !== 'none') await put(type === 'standby' ? 'standby.signal' : 'recovery.signal', '');
+}

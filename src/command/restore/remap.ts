@@ -1,0 +1,158 @@
+/** Puts the targets, links and tablespaces of a manifest where this restore wants them (behaviour, section 5.3). Pure. */
+import { posix } from 'node:path';
+import { BackstopError } from '../../base/error.ts';
+import { type Manifest, type ManifestTarget, pgDataTarget } from '../../repo/manifest/manifest.ts';
+
+export interface RemapOptions {
+  /** Where PGDATA goes. */
+  readonly pgPath: string;
+  readonly tablespaceMap: ReadonlyMap<string, string>;
+  readonly tablespaceMapAll: string | undefined;
+  readonly linkMap: ReadonlyMap<string, string>;
+  readonly linkAll: boolean;
+  readonly info: (message: string) => void;
+  readonly warn: (message: string) => void;
+}
+
+/** Changes targets and links of the manifest. @throws tablespace-map, link-map */
+export function remapManifest(manifest: Manifest, options: RemapOptions): void {
+  remapData(manifest, options);
+  remapTablespaces(manifest, options);
+  remapLinks(manifest, options);
+  checkTargets(manifest, options.pgPath);
+}
+
+function replace(manifest: Manifest, index: number, target: ManifestTarget): void {
+  manifest.targets[index] = target;
+}
+
+function remapData(manifest: Manifest, { pgPath, info }: RemapOptions): void {
+  const index = manifest.targets.findIndex(target => target.name === pgDataTarget);
+  const target = manifest.targets[index];
+  if (target === undefined) throw new BackstopError('format', 'manifest has no data directory');
+  if (target.path === pgPath) return;
+  info(`remap data directory to '${pgPath}'`);
+  replace(manifest, index, { ...target, path: pgPath });
+}
+
+function remapTablespaces(manifest: Manifest, { tablespaceMap, tablespaceMapAll, info }: RemapOptions): void {
+  const unused = new Set(tablespaceMap.keys());
+  for (const [index, target] of manifest.targets.entries()) {
+    const { tablespaceId: id, tablespaceName: name } = target;
+    if (id === undefined) continue;
+    const byName = name === undefined ? undefined : tablespaceMap.get(name);
+    const byId = tablespaceMap.get(String(id));
+    if (byName !== undefined && byId !== undefined && name !== String(id)) {
+      throw new BackstopError(
+        'tablespace-map',
+        `tablespace remapped by name '${name}' and id ${id} with different paths`,
+      );
+    }
+    unused.delete(String(id));
+    if (name !== undefined) unused.delete(name);
+    const path =
+      byName ?? byId ?? (tablespaceMapAll === undefined ? undefined : `${tablespaceMapAll}/${name ?? `ts${id}`}`);
+    if (path === undefined || path === target.path) continue;
+    info(`map tablespace '${target.name}' to '${path}'`);
+    replace(manifest, index, { ...target, path });
+    setLink(manifest, `${pgDataTarget}/${target.name}`, path);
+  }
+  const [unknown] = unused;
+  if (unknown !== undefined) {
+    throw new BackstopError('tablespace-map', `unable to remap invalid tablespace '${unknown}'`, {
+      hint: 'info with option set lists the tablespaces of a backup.',
+    });
+  }
+}
+
+function remapLinks(manifest: Manifest, { linkMap, linkAll, info, warn }: RemapOptions): void {
+  for (const [name, destination] of linkMap) mapLink(manifest, name, destination, info);
+  if (linkAll) return;
+  // a link that nobody asked for becomes an ordinary file or directory: its old place may not exist here
+  for (let index = manifest.targets.length - 1; index >= 0; index--) {
+    const target = manifest.targets[index];
+    if (target === undefined || target.type !== 'link' || target.tablespaceId !== undefined) continue;
+    const relative = target.name.slice(pgDataTarget.length + 1);
+    if (linkMap.has(relative)) continue;
+    warn(
+      target.file === undefined
+        ? `contents of directory link '${relative}' will be restored in a directory at the same location`
+        : `file link '${relative}' will be restored as a file at the same location`,
+    );
+    manifest.targets.splice(index, 1);
+    const link = manifest.links.findIndex(({ name }) => name === target.name);
+    if (link >= 0) manifest.links.splice(link, 1);
+  }
+}
+
+function mapLink(manifest: Manifest, relative: string, destination: string, info: (message: string) => void): void {
+  const name = `${pgDataTarget}/${relative}`;
+  const index = manifest.targets.findIndex(target => target.name === name);
+  const target = manifest.targets[index];
+  if (target?.tablespaceId !== undefined || relative.startsWith('pg_tblspc/')) {
+    throw new BackstopError('link-map', `unable to remap tablespace '${relative}'`, {
+      hint: 'use option tablespace-map.',
+    });
+  }
+  const isFile = target === undefined ? manifest.files.find(name) !== undefined : target.file !== undefined;
+  const isPath = manifest.paths.some(path => path.name === name);
+  if (target === undefined && !isFile && !isPath) {
+    throw new BackstopError('link-map', `unable to map invalid link '${relative}'`, {
+      hint: 'a link is named by its path below the data directory.',
+    });
+  }
+  const { dir, base } = posix.parse(destination);
+  if (isFile && (base === '' || dir === '')) {
+    throw new BackstopError(
+      'link-map',
+      `'${destination}' is not long enough to be the destination for file link '${relative}'`,
+    );
+  }
+  info(`map link '${relative}' to '${destination}'`);
+  const mapped: ManifestTarget = isFile
+    ? { name, type: 'link', path: dir, file: base }
+    : { name, type: 'link', path: destination };
+  if (target === undefined) manifest.targets.push(mapped);
+  else replace(manifest, index, mapped);
+  setLink(manifest, name, destination);
+}
+
+function setLink(manifest: Manifest, name: string, destination: string): void {
+  const index = manifest.links.findIndex(link => link.name === name);
+  const link = manifest.links[index];
+  if (link !== undefined) {
+    manifest.links[index] = { ...link, destination };
+    return;
+  }
+  const base = manifest.paths.find(path => path.name === pgDataTarget);
+  manifest.links.push({ name, destination, user: base?.user ?? false, group: base?.group ?? false });
+}
+
+/** Directory of a target on disk: links may be written relative to where they stand. */
+export function targetPath(target: ManifestTarget, pgPath: string): string {
+  if (target.name === pgDataTarget) return pgPath;
+  const linkName = target.tablespaceId === undefined ? target.name.slice(pgDataTarget.length + 1) : target.name;
+  return posix.resolve(posix.dirname(`${pgPath}/${linkName}`), target.path);
+}
+
+/** No target may lie in another one or in PGDATA: their contents would mix. */
+function checkTargets(manifest: Manifest, pgPath: string): void {
+  const places = manifest.targets
+    .filter(target => target.file === undefined)
+    .map(target => ({ name: target.name, path: targetPath(target, pgPath) }));
+  for (const [index, a] of places.entries()) {
+    for (const b of places.slice(index + 1)) {
+      if (!contains(a.path, b.path) && !contains(b.path, a.path)) continue;
+      const kind = b.name.startsWith('pg_tblspc/') || a.name.startsWith('pg_tblspc/') ? 'tablespace-map' : 'link-map';
+      throw new BackstopError(
+        kind,
+        `targets '${a.name}' (${a.path}) and '${b.name}' (${b.path}) would lie in each other`,
+        {
+          hint: 'give each tablespace and link a directory of its own, outside the data directory.',
+        },
+      );
+    }
+  }
+}
+
+const contains = (outer: string, inner: string): boolean => inner === outer || inner.startsWith(`${outer}/`);

@@ -1,0 +1,136 @@
+/** Chooses the backup that a restore starts from (behaviour, section 5.3). Pure but for loading the info files. */
+import { BackstopError, isBackstopError } from '../../base/error.ts';
+import { parseLsn } from '../../postgres/lsn.ts';
+import type { BackupEntry, BackupInfo } from '../../repo/backup-info.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+
+export interface RestoreTarget {
+  /** The option set: a label, or `latest`. */
+  readonly set: string;
+  readonly type: string;
+  readonly target?: string;
+}
+
+export interface ChosenSet {
+  readonly repo: StanzaRepo;
+  readonly info: BackupInfo;
+  readonly entry: BackupEntry;
+}
+
+/**
+ * Looks through the repositories in key order.
+ * @throws backup-set-invalid when no backup fits, format when a time cannot be read
+ */
+export async function chooseSet(
+  repos: readonly StanzaRepo[],
+  target: RestoreTarget,
+  warn: (message: string) => void,
+): Promise<ChosenSet> {
+  // a time that cannot be read is the user's mistake in every repository
+  const fits = target.set === 'latest' ? fitting(target) : (entry: BackupEntry) => entry.label === target.set;
+  let sawBackups = false;
+  for (const repo of repos) {
+    let info: BackupInfo;
+    try {
+      info = await repo.loadBackupInfo();
+    } catch (error) {
+      if (!isBackstopError(error) || repos.length === 1) throw error;
+      warn(`${repo.name}: [${error.name}] ${error.text}`);
+      continue;
+    }
+    if (info.backups.length === 0) {
+      warn(`${repo.name}: [BackupSetInvalidError] no backup sets to restore`);
+      continue;
+    }
+    sawBackups = true;
+    const entry = info.backups.filter(fits).at(-1);
+    if (entry === undefined) continue;
+    if (target.set === 'latest' && entry.dbId !== info.currentId) {
+      throw new BackstopError(
+        'backup-set-invalid',
+        `the latest backup set found '${entry.label}' is from a prior version of PostgreSQL`,
+        {
+          hint: [
+            'was a backup created after the stanza-upgrade?',
+            'specify --set to restore from a prior version of PostgreSQL.',
+          ],
+        },
+      );
+    }
+    return { repo, info, entry };
+  }
+  throw noSet(target, sawBackups);
+}
+
+function fitting({ type, target }: RestoreTarget): (entry: BackupEntry) => boolean {
+  if (type === 'time' && target !== undefined) {
+    const seconds = parseTargetTime(target);
+    return entry => entry.timestampStop < seconds;
+  }
+  if (type === 'lsn' && target !== undefined) {
+    const lsn = parseLsn(target);
+    return entry => entry.lsnStop !== undefined && parseLsn(entry.lsnStop) <= lsn;
+  }
+  return () => true;
+}
+
+function noSet({ set, type, target }: RestoreTarget, sawBackups: boolean): BackstopError {
+  if (!sawBackups) {
+    return new BackstopError('backup-set-invalid', 'no backup set found to restore', {
+      hint: 'has a backup been made for this stanza?',
+    });
+  }
+  if (set !== 'latest') {
+    return new BackstopError('backup-set-invalid', `backup set ${set} is not valid`, {
+      hint: 'info lists the backups that can be restored.',
+    });
+  }
+  const condition = type === 'time' ? `stop time less than '${target}'` : `lsn less than or equal to '${target}'`;
+  return new BackstopError('backup-set-invalid', `unable to find backup set with ${condition}`, {
+    hint: 'info lists the backups with their times and positions.',
+  });
+}
+
+const timePattern = /^(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2})(\.\d{1,6})?\s?(?:(Z)|([+-])(\d{2}):?(\d{2})?)?$/;
+
+/**
+ * A recovery target time as PostgreSQL writes it: `2026-11-21 02:09:56.074+00`. Without an offset it is local time.
+ * @returns seconds since the epoch, with fraction
+ */
+export function parseTargetTime(text: string): number {
+  const match = timePattern.exec(text.trim());
+  if (match === null) {
+    throw new BackstopError(
+      'format',
+      `automatic backup set selection cannot be performed with provided time '${text}'`,
+      {
+        hint: 'time format must be YYYY-MM-DD HH:MM:SS with optional msec and optional timezone (+/- HH or HHMM or HH:MM) - if timezone is omitted, local time is assumed (for UTC use +00)',
+      },
+    );
+  }
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [, , , , , , , fraction, zulu, sign, offsetHours, offsetMinutes] = match;
+  const zoned = zulu !== undefined || sign !== undefined;
+  const milliseconds = zoned
+    ? Date.UTC(year, month - 1, day, hour, minute, second)
+    : new Date(year, month - 1, day, hour, minute, second).getTime();
+  const check = new Date(milliseconds);
+  if ((zoned ? check.getUTCDate() : check.getDate()) !== day || month > 12 || hour > 23 || minute > 59 || second > 59) {
+    throw new BackstopError(
+      'format',
+      `automatic backup set selection cannot be performed with provided time '${text}'`,
+      {
+        hint: 'there is no such date or time.',
+      },
+    );
+  }
+  const offset = (Number(offsetHours ?? 0) * 60 + Number(offsetMinutes ?? 0)) * 60 * (sign === '-' ? -1 : 1);
+  return milliseconds / 1000 - offset + Number(fraction ?? 0);
+}
