@@ -13,13 +13,13 @@ export interface Lz4Library {
    */
   compress(block: Buffer, output: Buffer, level: number): Buffer;
   /**
-   * @param sized 4 bytes that hold `max`, followed by the compressed block
-   * @param max most bytes that the block may have
+   * @param sized 4 bytes that hold the most bytes that the block may have, followed by the compressed block
    * @param dictionary the plain bytes before the block, at most 64 KiB; absent for a block that stands alone
-   * @returns the plain block; it is not written to again
+   * @param room gives a buffer for the plain block
+   * @returns the plain block; one that was decompressed with a dictionary is never written to again
    * @throws anything, when the block is corrupt
    */
-  decompress(sized: Buffer, max: number, dictionary: Buffer | undefined): Buffer;
+  decompress(sized: Buffer, dictionary: Buffer | undefined, room: () => Buffer): Buffer;
   readonly xxhash: XXHashAPI;
   /** True when the levels from 3 up are high-compression ones. */
   readonly highCompression: boolean;
@@ -38,6 +38,8 @@ interface Napi {
 interface Addon {
   compress(input: Buffer, output: Buffer): number;
   compressHCLimited(input: Buffer, output: Buffer, limit: number, level: number): number;
+  /** @returns bytes, or a negative number when the input is corrupt */
+  uncompress(input: Buffer, output: Buffer): number;
 }
 
 /** Levels below this are the fast method. */
@@ -45,21 +47,32 @@ const firstHighLevel = 3;
 
 /** @param useAddon false: as if the optional library was not installed */
 export async function loadLz4(useAddon = true): Promise<Lz4Library> {
-  const napi = (await import('lz4-napi')) as unknown as { default?: Napi } & Napi;
-  const { compressSync, uncompressSync } = napi.default ?? napi;
-  const { default: createXxhash } = await import('xxhash-wasm');
   const addon = useAddon ? loadAddon() : undefined;
+  // loading takes longer than pushing a WAL segment does: only when it is needed
+  let loaded: Napi | undefined;
+  const napi = (): Napi => {
+    loaded ??= createRequire(import.meta.url)('lz4-napi') as Napi;
+    return loaded;
+  };
+  if (addon === undefined) napi();
+  const { default: createXxhash } = await import('xxhash-wasm');
   return {
     compress(block, output, level) {
-      if (addon === undefined) return compressSync(block);
+      if (addon === undefined) return napi().compressSync(block);
       const room = output.subarray(4);
       const length =
         level < firstHighLevel ? addon.compress(block, room) : addon.compressHCLimited(block, room, room.length, level);
       if (length <= 0) throw new BackstopError('assert', 'lz4 compression failed');
       return output.subarray(0, 4 + length);
     },
-    decompress: (sized, _max, dictionary) =>
-      dictionary === undefined ? uncompressSync(sized) : uncompressSync(sized, dictionary),
+    decompress(sized, dictionary, room) {
+      if (dictionary !== undefined) return napi().uncompressSync(sized, dictionary);
+      if (addon === undefined) return napi().uncompressSync(sized);
+      const plain = room();
+      const length = addon.uncompress(sized.subarray(4), plain);
+      if (length < 0) throw new RangeError(`malformed at ${-length}`);
+      return plain.subarray(0, length);
+    },
     xxhash: await createXxhash(),
     highCompression: addon !== undefined,
   };

@@ -118,6 +118,7 @@ class Unlz4 implements Step {
   #size = 0n;
   #checksum: XXHash<number> | undefined;
   #dictionary: Buffer = Buffer.alloc(0);
+  #plain: Buffer | undefined;
 
   constructor(library: Lz4Library) {
     this.#library = library;
@@ -253,12 +254,17 @@ class Unlz4 implements Step {
     sized.writeUInt32LE(this.#max, 0);
     let plain: Buffer;
     try {
-      plain = this.#library.decompress(sized, this.#max, linked ? this.#dictionary : undefined);
+      plain = this.#library.decompress(sized, linked ? this.#dictionary : undefined, () => this.#room());
     } catch (cause) {
       throw corrupt('block cannot be decompressed', cause);
     }
     if (plain.length > this.#max) throw corrupt('block is larger than its frame allows');
     return plain;
+  }
+
+  #room(): Buffer {
+    if (this.#plain === undefined || this.#plain.length < this.#max) this.#plain = Buffer.allocUnsafeSlow(this.#max);
+    return this.#plain.subarray(0, this.#max);
   }
 
   /** Keeps the last 64 KiB, which the next linked block may refer to. */

@@ -1,8 +1,8 @@
 /**
  * Speed of each codec step on one core, in MB of plain bytes a second.
  *
- *     npx esbuild test/bench/codec.ts --bundle --platform=node --format=esm --packages=external --outfile=.test/codec.mjs
- *     node .test/codec.mjs [a file of pages, such as base/5/16396]
+ *     node -e "import('./src/build.mjs').then(({ bundle }) => bundle('test/bench/codec.ts', '.test/codec.cjs'))"
+ *     node .test/codec.cjs [a file of pages, such as base/5/16396]
  */
 import { readFileSync } from 'node:fs';
 import { openCodecs, type StepSpec } from '../../src/codec/codecs.ts';
@@ -51,48 +51,55 @@ const one = (spec: Spec, chunk = megabyte): void => {
   report(`${Object.values(spec).slice(0, 3).join(' ')}`, plain.length, () => time([spec], plain, chunk));
 };
 
-process.stdout.write(`node ${process.version}, ${plain.length} bytes of ${path ?? 'made-up pages'}\n`);
-one({ step: 'hash', algorithm: 'sha1', id: 'h' });
-for (const chunk of [256 * 1024, 4 * megabyte]) {
-  one({ step: 'page-checksum', id: `${chunk}`, pageSize: 8192, segment: 0, headerCheck: true }, chunk);
-}
-const levels = { gz: [1, 6], lz4: [1, 9], zst: [1, 3], bz2: [9] } as const;
-for (const type of ['gz', 'lz4', 'zst', 'bz2'] as const) {
-  for (const level of levels[type]) {
-    const spec: Spec = { step: 'compress', type, level, raw: false };
-    await prepareSteps<Spec>([spec], kinds);
-    one(spec);
-    const stored = collect([spec]);
-    report(`decompress ${type} ${level}`, plain.length, () =>
-      time([{ step: 'decompress', type, raw: false }], stored, 256 * 1024),
-    );
+async function main(): Promise<void> {
+  process.stdout.write(`node ${process.version}, ${plain.length} bytes of ${path ?? 'made-up pages'}\n`);
+  one({ step: 'hash', algorithm: 'sha1', id: 'h' });
+  for (const chunk of [256 * 1024, 4 * megabyte]) {
+    one({ step: 'page-checksum', id: `${chunk}`, pageSize: 8192, segment: 0, headerCheck: true }, chunk);
+  }
+  const levels = { gz: [1, 6], lz4: [1, 9], zst: [1, 3], bz2: [9] } as const;
+  for (const type of ['gz', 'lz4', 'zst', 'bz2'] as const) {
+    for (const level of levels[type]) {
+      const spec: Spec = { step: 'compress', type, level, raw: false };
+      await prepareSteps<Spec>([spec], kinds);
+      one(spec);
+      const stored = collect([spec]);
+      report(`decompress ${type} ${level}`, plain.length, () =>
+        time([{ step: 'decompress', type, raw: false }], stored, 256 * 1024),
+      );
+    }
+  }
+  const passphrase = 'sekret';
+  one({ step: 'encrypt', passphrase, raw: false });
+  const encrypted = collect([{ step: 'encrypt', passphrase, raw: false }]);
+  report('decrypt', plain.length, () => time([{ step: 'decrypt', passphrase, raw: false }], encrypted, megabyte));
+  const xxh128 = await loadXxh128();
+  report('xxh3-128 of 8 KiB blocks', plain.length, () => {
+    const began = performance.now();
+    const into = new Uint8Array(16);
+    for (let at = 0; at < plain.length; at += 8192) xxh128(plain.subarray(at, at + 8192), into);
+    return { size: 0, seconds: (performance.now() - began) / 1000 };
+  });
+
+  // opening and closing: what a small file costs
+  const small = plain.subarray(0, 8192);
+  for (const type of ['gz', 'lz4', 'zst', 'bz2'] as const) {
+    const spec: Spec[] = [
+      { step: 'hash', algorithm: 'sha1', id: 'h' },
+      { step: 'page-checksum', id: 'p', pageSize: 8192, segment: 0, headerCheck: true },
+      { step: 'compress', type, level: type === 'gz' ? 6 : 1, raw: false },
+      { step: 'hash', algorithm: 'sha1', id: 'r' },
+    ];
+    const count = 2000;
+    for (const _ of [1, 2]) time(spec, small, 8192);
+    const began = performance.now();
+    for (let index = 0; index < count; index++) time(spec, small, 8192);
+    const each = ((performance.now() - began) * 1000) / count;
+    process.stdout.write(`${`8 KiB file, ${type}`.padEnd(34)} ${each.toFixed(0).padStart(7)} us each\n`);
   }
 }
-const passphrase = 'sekret';
-one({ step: 'encrypt', passphrase, raw: false });
-const encrypted = collect([{ step: 'encrypt', passphrase, raw: false }]);
-report('decrypt', plain.length, () => time([{ step: 'decrypt', passphrase, raw: false }], encrypted, megabyte));
-const xxh128 = await loadXxh128();
-report('xxh3-128 of 8 KiB blocks', plain.length, () => {
-  const began = performance.now();
-  const into = new Uint8Array(16);
-  for (let at = 0; at < plain.length; at += 8192) xxh128(plain.subarray(at, at + 8192), into);
-  return { size: 0, seconds: (performance.now() - began) / 1000 };
-});
 
-// opening and closing: what a small file costs
-const small = plain.subarray(0, 8192);
-for (const type of ['gz', 'lz4', 'zst', 'bz2'] as const) {
-  const spec: Spec[] = [
-    { step: 'hash', algorithm: 'sha1', id: 'h' },
-    { step: 'page-checksum', id: 'p', pageSize: 8192, segment: 0, headerCheck: true },
-    { step: 'compress', type, level: type === 'gz' ? 6 : 1, raw: false },
-    { step: 'hash', algorithm: 'sha1', id: 'r' },
-  ];
-  const count = 2000;
-  for (const _ of [1, 2]) time(spec, small, 8192);
-  const began = performance.now();
-  for (let index = 0; index < count; index++) time(spec, small, 8192);
-  const each = ((performance.now() - began) * 1000) / count;
-  process.stdout.write(`${`8 KiB file, ${type}`.padEnd(34)} ${each.toFixed(0).padStart(7)} us each\n`);
-}
+main().catch(error => {
+  console.error(error);
+  process.exitCode = 1;
+});
