@@ -100,9 +100,9 @@ function listIncludes(path: string, required: boolean): readonly string[] {
     .sort();
 }
 
-/** A line for an error message; the value of a secret (also when its `=` is missing) is left out. */
+/** A line for an error message. What may be a secret is left out, also when its name or its `=` is misspelt. */
 function withoutSecret(line: string): string {
-  const name = /^[^\s=]*/.exec(line)?.[0] ?? '';
+  const name = /^[\w-]*/.exec(line)?.[0] ?? '';
   let found: FoundOption | undefined;
   try {
     found = findOption(name, { abbreviated: true, keyless: true });
@@ -110,7 +110,8 @@ function withoutSecret(line: string): string {
     // a malformed name: it may still be meant for a secret
     return '<redacted>';
   }
-  return found !== undefined && optionRule(found.name).secret === true ? `${name}=<redacted>` : line;
+  const secret = found === undefined ? /pass|key|secret|token/i.test(name) : optionRule(found.name).secret === true;
+  return secret ? `${name}=<redacted>` : line;
 }
 
 /**
