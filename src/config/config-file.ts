@@ -75,6 +75,7 @@ function readOptional(file: string): Buffer | undefined {
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
+    if (code === 'EISDIR') throw new BackstopError('file-read', `unable to read '${file}': [21] Is a directory`);
     if (syscall === 'read') throw systemError(error, { other: 'file-read' }, `unable to read '${file}'`);
     throw systemError(error, { other: 'file-open' }, `unable to open file '${file}' for read`);
   }
