@@ -179,7 +179,7 @@ async function fillBySize(cluster: TestCluster, megabytes: number): Promise<void
     await cluster.sql(`create table account_${table} (id bigint primary key, branch int, balance int, filler text)`);
     for (let from = 0; ; from += chunk) {
       await cluster.sql(`insert into account_${table}
-        select n, n % 100, n * 7919 % 100000,
+        select n, n % 100, (n::bigint * 7919) % 100000,
           case when n % 2 = 0 then repeat(' ', 84) else md5(n::text) || md5((n + 1)::text) || 'account' end
         from generate_series(${from + 1}, ${from + chunk}) n`);
       const size = Number(await cluster.value('select pg_database_size(current_database())'));
