@@ -206,9 +206,13 @@ const withError = (finding: RepoFinding, error: string | undefined): RepoFinding
 const failed = (finding: RepoFinding, error: unknown): RepoFinding =>
   withError({ ...finding, backups: [] }, describe(error));
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is the point
+const unprintable = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g;
+
 /** @throws the error itself when it is a defect of ours */
 function describe(error: unknown): string {
   const own = asBackstopError(error);
   if (own.kind === 'unhandled') throw error;
-  return `[${own.name}] ${own.text}`;
+  // a message may quote what a broken file holds
+  return `[${own.name}] ${own.text.replace(unprintable, '?')}`;
 }

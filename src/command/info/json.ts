@@ -5,8 +5,15 @@ import type { ArchiveReport, BackupReport, LockReport, RepoReport, SetReport, St
 
 /** One line without an end: readers of the real tool's output may rely on either. */
 export function formatReportJson(reports: readonly StanzaReport[]): string {
-  return formatJson(reports.map(stanzaJson));
+  // the format of repositories keeps control characters as they are, other readers of JSON refuse them
+  return formatJson(reports.map(stanzaJson)).replace(
+    control,
+    c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is the point
+const control = /[\u0000-\u001f]/g;
 
 function stanzaJson({ name, status, backupLock, restoreLock, details }: StanzaReport): JsonObject {
   return {
