@@ -20,6 +20,10 @@ export async function run(session: Session<'stop'>): Promise<undefined> {
 function createFile(path: string): boolean {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o770 });
+  } catch (error) {
+    throw systemError(error, { other: 'path-create' }, `unable to create path '${dirname(path)}'`);
+  }
+  try {
     closeSync(openSync(path, 'wx', 0o640));
     return true;
   } catch (error) {
@@ -30,20 +34,18 @@ function createFile(path: string): boolean {
 
 /** Sends SIGTERM to each process that holds a lock of the stanza, or of any. */
 function terminateHolders({ log }: Session<'stop'>, lockPath: string, stanza: string | undefined): void {
-  const signalled = new Set<number>();
+  // one process holds several locks, and the first signal ends it: all are read before any is sent
+  const holders = new Set<number>();
   for (const name of readdirSync(lockPath).sort()) {
     // stanza 'a' must not end the work of stanza 'a-b'
     const owner = /^(.+)-(?:archive|backup|restore)(?:-[0-9]+)?\.lock$/.exec(name)?.[1];
     if (owner === undefined || (stanza !== undefined && owner !== stanza)) continue;
     const path = join(lockPath, name);
     const pid = readHolder(path);
-    if (pid === undefined) {
-      log.warn(`unable to read lock file ${path}`);
-      continue;
-    }
-    // one process holds several locks
-    if (signalled.has(pid)) continue;
-    signalled.add(pid);
+    if (pid === undefined) log.warn(`unable to read lock file ${path}`);
+    else holders.add(pid);
+  }
+  for (const pid of holders) {
     try {
       process.kill(pid, 'SIGTERM');
       log.info(`sent term signal to process ${pid}`);
