@@ -55,7 +55,8 @@ export class MemorySink {
   write(chunk: Uint8Array): void {
     this.#size += chunk.length;
     if (this.#size > this.#limit) throw new RangeError(`more than ${this.#limit} bytes`);
-    this.#chunks.push(chunk.slice());
+    // a copy: Buffer.slice would share the memory that the emitter reuses
+    this.#chunks.push(Uint8Array.from(chunk));
   }
 
   bytes(): Buffer {
