@@ -3,7 +3,7 @@ import { type CommandName, type CommandRole, commandHasRole, commandRule, isComm
 import { ConfigError, invalidOption, invalidValue } from './config-error.ts';
 import { type Given, GivenOptions } from './given.ts';
 import { findOption } from './option-name.ts';
-import { keyedName, type OptionName, optionIsValid, optionNames, optionRepeats, optionRule } from './table.ts';
+import { keyedName, type OptionName, optionIsValid, optionRepeats, optionRule } from './table.ts';
 
 export interface CommandLine {
   readonly command: CommandName;
@@ -162,14 +162,7 @@ function findAtSyntax(writtenName: string): ReturnType<typeof findOption> {
 const syntax = (error: ConfigError): ConfigError => error.at('syntax', []);
 
 /** The first option in alphabetical order that the user gave but the command does not have. */
-export function misplacedOption(line: CommandLine): OptionName | undefined {
-  for (const name of optionNames) {
-    if (
-      !optionIsValid(name, line.command, line.role) &&
-      line.given.keys(name).some(key => line.given.get(name, key)?.source === 'argument')
-    ) {
-      return name;
-    }
-  }
-  return undefined;
+export function misplacedOption({ command, role, given }: CommandLine): OptionName | undefined {
+  // the other sources take up only what the command has
+  return [...given.names()].filter(name => !optionIsValid(name, command, role)).sort()[0];
 }

@@ -6,16 +6,7 @@ import { type Given, noKey } from './given.ts';
 import type { ByWord, Dependency, OptionGroup, OptionRule, RuleValue } from './option.ts';
 import { type Resolved, type Slot, slotOf } from './resolved.ts';
 import type { OptionValue } from './settings.ts';
-import {
-  isOptionName,
-  keyedName,
-  type OptionName,
-  optionIsValid,
-  optionNames,
-  optionRule,
-  resolveOrder,
-  ruleFor,
-} from './table.ts';
+import { isOptionName, keyedName, type OptionName, optionIsValid, optionRule, resolveOrder, ruleFor } from './table.ts';
 import { parseInteger, parsePair, parseSize, parseTime } from './values.ts';
 
 const groups: readonly OptionGroup[] = ['pg', 'repo'];
@@ -53,17 +44,16 @@ export function resolve(line: CommandLine, program: string, warn: (message: stri
 }
 
 /** The keys that any source uses, in order. There is always one, and key 1 of pg whenever another is used. */
-function keysInUse(group: OptionGroup, line: CommandLine): readonly number[] {
+function keysInUse(group: OptionGroup, { command, role, given }: CommandLine): readonly number[] {
+  // whoever has any option of the group has its path
+  if (!optionIsValid(`${group}-path`, command, role)) return [];
   const keys = new Set<number>();
-  let valid = false;
-  for (const name of optionNames) {
-    if (optionRule(name).group !== group || !optionIsValid(name, line.command, line.role)) continue;
-    valid = true;
-    for (const key of line.given.keys(name)) {
-      if (line.given.get(name, key)?.reset === false) keys.add(key);
+  for (const name of given.names()) {
+    if (optionRule(name).group !== group) continue;
+    for (const key of given.keys(name)) {
+      if (given.get(name, key)?.reset === false) keys.add(key);
     }
   }
-  if (!valid) return [];
   if (keys.size === 0 || group === 'pg') keys.add(1);
   return [...keys].sort((a, b) => a - b);
 }
@@ -118,20 +108,20 @@ function resolveOne(question: Question): Slot {
   const set = given !== undefined && (boolean || !given.negated) && !given.reset;
   const negated = given?.negated === true;
   const reset = given?.reset === true;
-  const fullName = keyedName(name, key);
   const unset: Slot = { value: undefined, text: undefined, source: 'default', negated, reset };
 
   const dependency = rule.onlyIf === undefined ? undefined : judge(rule.onlyIf, key, resolved);
   if (dependency !== undefined && !dependency.holds) {
     // from a file or the environment the option may be meant for another command or another value
-    if (set && given.source === 'argument') throw unmet(fullName, dependency);
+    if (set && given.source === 'argument') throw unmet(keyedName(name, key), dependency);
     const otherwise = rule.onlyIf?.otherwise;
-    return otherwise === undefined ? unset : fromDefault(rule, otherwise, fullName, false, false);
+    return otherwise === undefined ? unset : fromDefault(name, rule, otherwise, false, false);
   }
 
   if (set) {
     const { source } = given;
     if (boolean) return { value: !negated, text: undefined, source, negated, reset };
+    const fullName = keyedName(name, key);
     if (rule.type === 'map' || rule.type === 'list') {
       const value = rule.type === 'list' ? given.texts : readMap(given.texts, fullName, question.warn);
       return { value, text: undefined, source, negated, reset };
@@ -142,11 +132,11 @@ function resolveOne(question: Question): Slot {
   if (negated && !line.help) return { ...unset, source: given?.source ?? 'default' };
 
   const fallback = defaultOf(rule, dependency?.word, resolved.program);
-  if (fallback !== undefined) return fromDefault(rule, fallback, fullName, negated, reset);
+  if (fallback !== undefined) return fromDefault(name, rule, fallback, negated, reset);
   if (rule.required === true && !line.help) {
-    throw new ConfigError('validate', 'option-required', `${line.command} command requires option: ${fullName}`, {
-      ...(rule.section === 'stanza' ? { hint: 'does this stanza exist?' } : {}),
-    });
+    const message = `${line.command} command requires option: ${keyedName(name, key)}`;
+    const hint = rule.section === 'stanza' ? { hint: 'does this stanza exist?' } : {};
+    throw new ConfigError('validate', 'option-required', message, hint);
   }
   return unset;
 }
@@ -154,8 +144,9 @@ function resolveOne(question: Question): Slot {
 interface Judgement {
   readonly holds: boolean;
   readonly dependency: Dependency;
-  /** Name with key of the option depended on. */
-  readonly fullName: string;
+  /** The option depended on. */
+  readonly option: OptionName;
+  readonly key: number;
   readonly isSet: boolean;
   /** The value of the option depended on, when it is a word. */
   readonly word: string | undefined;
@@ -169,7 +160,8 @@ function judge(dependency: Dependency, key: number, resolved: Resolved): Judgeme
   return {
     holds: value !== undefined && (is === undefined || is.some(one => one === value)),
     dependency,
-    fullName: keyedName(option, ownKey),
+    option,
+    key: ownKey,
     isSet: value !== undefined,
     word: typeof value === 'string' ? value : undefined,
   };
@@ -180,7 +172,9 @@ function unmet(fullName: string, judgement: Judgement): ConfigError {
   const words = allowed.filter(one => typeof one === 'string').map(word => `'${word}'`);
   const no = allowed.includes(false) ? 'no-' : '';
   const list = words.length === 0 ? '' : words.length === 1 ? ` = ${words[0]}` : ` in (${words.join(', ')})`;
-  return invalidOption(`option '${fullName}' not valid without option '${no}${judgement.fullName}'${list}`);
+  return invalidOption(
+    `option '${fullName}' not valid without option '${no}${keyedName(judgement.option, judgement.key)}'${list}`,
+  );
 }
 
 const isByWord = <T>(rule: T | ByWord<T>): rule is ByWord<T> =>
@@ -201,11 +195,11 @@ export function defaultText(rule: OptionRule, word: string | undefined, program:
 
 const spell = (value: RuleValue): string => (value === true ? 'y' : value === false ? 'n' : String(value));
 
-function fromDefault(rule: OptionRule, fallback: RuleValue, fullName: string, negated: boolean, reset: boolean): Slot {
-  const text = spell(fallback);
-  const value = rule.type === 'boolean' ? fallback === true : convert(rule, text);
-  if (value === undefined) throw new Error(`the table's default of ${fullName} is no ${rule.type}`);
-  return { value, text: rule.type === 'boolean' ? undefined : text, source: 'default', negated, reset };
+function fromDefault(name: OptionName, rule: OptionRule, fallback: RuleValue, negated: boolean, reset: boolean): Slot {
+  const value = typeof fallback === 'string' ? convert(rule, fallback) : fallback;
+  if (value === undefined) throw new Error(`the table's default of ${name} is no ${rule.type}`);
+  const text = typeof value === 'boolean' ? undefined : String(fallback);
+  return { value, text, source: 'default', negated, reset };
 }
 
 function convert(rule: OptionRule, text: string): number | string | undefined {
@@ -273,7 +267,7 @@ function checkRange(
     const word = dependency?.word;
     range = word === undefined ? undefined : range.by[word];
     if (range === undefined) return;
-    when = ` when '${dependency?.fullName}' option = '${word}'`;
+    when = dependency === undefined ? '' : ` when '${keyedName(dependency.option, dependency.key)}' option = '${word}'`;
   }
   const [low, high] = range;
   const lowest = convert(rule, String(low));

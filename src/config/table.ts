@@ -88,57 +88,63 @@ export function keyedName(name: OptionName, key: number): string {
 /** An old option name: what it means now, and whether it carries an index, may do without, or both. */
 export interface FormerName {
   readonly option: OptionName;
-  indexed: boolean;
-  plain: boolean;
+  readonly indexed: boolean;
+  readonly plain: boolean;
 }
 
-/** Old names (without the `?`) in alphabetical order. */
+/** Old names, without the `?` that stands for an index. */
 export const formerNames: ReadonlyMap<string, FormerName> = collectFormerNames();
 
 function collectFormerNames(): ReadonlyMap<string, FormerName> {
-  const found: [string, FormerName][] = [];
   const byName = new Map<string, FormerName>();
   for (const option of optionNames) {
     for (const old of optionRule(option).formerly ?? []) {
-      const name = old.replace('?', '');
-      let former = byName.get(name);
-      if (former === undefined) {
-        former = { option, indexed: false, plain: false };
-        byName.set(name, former);
-        found.push([name, former]);
-      }
-      if (old.includes('?')) former.indexed = true;
-      else former.plain = true;
+      const indexed = old.includes('?');
+      const name = indexed ? old.replace('?', '') : old;
+      const twin = byName.get(name);
+      byName.set(name, {
+        option,
+        indexed: indexed || twin?.indexed === true,
+        plain: !indexed || twin?.plain === true,
+      });
     }
   }
-  return new Map(found.sort(([a], [b]) => (a < b ? -1 : 1)));
+  return byName;
 }
 
 /**
- * The order in which options are resolved: `stanza` first because other errors confuse when it is missing, then
- * alphabetical, but never before an option that it depends on for any command.
+ * The order in which options are resolved, which decides the first error of several: `stanza` first, because other
+ * errors confuse when it is missing; then all options alphabetically as far as what they depend on (for any command) is
+ * already there; then again the rest, until none is left.
  */
 export const resolveOrder: readonly OptionName[] = orderByDependency();
 
 function orderByDependency(): OptionName[] {
-  const order = new Set<OptionName>(['stanza']);
-  while (order.size < optionNames.length) {
-    const before = order.size;
-    for (const name of optionNames) {
-      if (!order.has(name) && dependencies(name).every(other => order.has(other))) order.add(name);
+  const rounds = new Map<OptionName, number>();
+  const roundOf = (name: OptionName): number => {
+    let round = rounds.get(name);
+    if (round === undefined) {
+      round = 0;
+      for (const other of dependencies(name)) round = Math.max(round, roundOf(other) + (other < name ? 0 : 1));
+      rounds.set(name, round);
     }
-    if (order.size === before) throw new Error('options depend on each other in a circle');
+    return round;
+  };
+  rounds.set('stanza', -1);
+  const order: OptionName[][] = [['stanza']];
+  for (const name of optionNames) {
+    if (name === 'stanza') continue;
+    const round = roundOf(name) + 1;
+    const list = order[round];
+    if (list === undefined) order[round] = [name];
+    else list.push(name);
   }
-  return [...order];
+  return order.flat();
 }
 
 function dependencies(name: OptionName): OptionName[] {
   const rule = optionRule(name);
-  const found: string[] = rule.onlyIf === undefined ? [] : [rule.onlyIf.option];
-  if (rule.for !== undefined) {
-    for (const variation of Object.values(rule.for)) {
-      if (variation.onlyIf !== undefined) found.push(variation.onlyIf.option);
-    }
-  }
-  return found.filter(isOptionName);
+  if (rule.onlyIf === undefined && rule.for === undefined) return [];
+  const rules: readonly VariableRule[] = [rule, ...Object.values(rule.for ?? {})];
+  return rules.flatMap(({ onlyIf }) => (onlyIf !== undefined && isOptionName(onlyIf.option) ? [onlyIf.option] : []));
 }

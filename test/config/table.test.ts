@@ -54,6 +54,13 @@ describe('the option table', () => {
     }
   });
 
+  test('has the path of a group wherever it has anything of the group', () => {
+    for (const { name, command, rule } of seen) {
+      if (rule.group === undefined) continue;
+      expect(optionIsValid(`${rule.group}-path`, command, 'main'), `${name} for ${command}`).toBe(true);
+    }
+  });
+
   test('has defaults and ranges that are values of the type', () => {
     for (const { name, command, rule } of seen) {
       const defaults = typeof rule.default === 'object' ? Object.values(rule.default.by) : [rule.default];
