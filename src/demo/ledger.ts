@@ -57,7 +57,8 @@ export async function startLoad(cluster: Cluster): Promise<Load> {
           'insert into ledger (account, amount, note) select $1, n, md5(random()::text) from generate_series(1, 20) n',
           [writer],
         );
-        await client.query('update ledger set amount = amount + 1 where id = 1 + (random() * 99999)::int');
+        const id = 1 + Math.floor(Math.random() * openingRows);
+        await client.query('update ledger set amount = amount + 1 where id = $1', [id]);
         await client.query("insert into visit (page) values ('/account/' || $1::int)", [writer]);
         await client.query('commit');
         transactions++;

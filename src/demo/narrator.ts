@@ -40,7 +40,7 @@ export class Narrator {
 
   /** What a command said, or a fact about it. */
   output(text: string): void {
-    for (const line of text.trimEnd().split('\n')) this.line(`   ${line}`);
+    for (const line of text.trimEnd().split('\n')) this.line(line === '' ? '' : `   ${line}`);
   }
 
   success(text: string): void {

@@ -146,7 +146,7 @@ export async function play(stage: Stage): Promise<boolean> {
       const before = await fingerprint(original);
       // The accident must be later than the moment, and restore picks the backup by whole seconds.
       await sleep(1100);
-      const moment = await original.ask('select clock_timestamp()');
+      const moment = await original.ask('select clock_timestamp()::text');
       await sleep(200);
       await original.ask('drop table ledger');
       narrator.output(`ledger before: ${before.rows} rows, fingerprint ${before.digest}`);
