@@ -106,7 +106,7 @@ export class Bed {
   /** The folder, empty. */
   emptyFolder(name: string, mode = 0o750): string {
     const path = join(this.cluster.root, name);
-    rmSync(path, { recursive: true, force: true });
+    rmSync(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     mkdirSync(path);
     giveTo(this.cluster.user, path);
     chmodSync(path, mode);
