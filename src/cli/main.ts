@@ -50,9 +50,16 @@ export async function main(argv: readonly string[], environment: NodeJS.ProcessE
 function reportLoadError(error: BackstopError): number {
   const syntax = error.kind === 'unhandled' || configStage(error) !== 'validate';
   const log = new ProcessLog(
-    { console: syntax ? 'off' : 'error', stderr: syntax ? 'error' : 'off', file: 'off', timestamp: false },
+    { console: syntax ? 'off' : 'warn', stderr: syntax ? 'error' : 'off', file: 'off', timestamp: false },
     systemClock,
   );
+  for (const warning of syntax ? [] : warningsOf(error)) log.plain('warn', warning);
   log.error(error);
   return error.code;
+}
+
+/** Warnings that a configuration error brings along; read by field, as its stage is. */
+function warningsOf(error: BackstopError): readonly string[] {
+  const { warnings } = error as { readonly warnings?: readonly string[] };
+  return warnings ?? [];
 }

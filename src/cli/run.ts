@@ -1,5 +1,6 @@
 /** Runs one command: log, root check, umask, begin line, locks, the command itself, end line (behaviour, section 2). */
 import { randomBytes } from 'node:crypto';
+import { setPriority } from 'node:os';
 import { systemClock } from '../base/clock.ts';
 import { asBackstopError, BackstopError } from '../base/error.ts';
 import { acquireLock, type Lock } from '../base/lock.ts';
@@ -66,8 +67,9 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   });
 
   try {
-    checkUser(values['allow-root'] ?? false);
+    checkUser(settings.command, values['allow-root'] ?? false);
     if (values['neutral-umask'] ?? true) process.umask(0);
+    if (values.priority !== undefined) setPriority(values.priority);
     const execId = values['exec-id'] ?? `${process.pid}-${randomBytes(4).toString('hex')}`;
     const logFileRoles: readonly string[] = rule.logFileRoles;
     if (logFileRoles.includes(settings.role) || settings.source('log-level-file') === 'argument') {
@@ -132,15 +134,11 @@ async function runWithin<D extends RunCommand>(
 }
 
 /** @throws option-invalid when root runs a command without leave */
-function checkUser(allowRoot: boolean): void {
+function checkUser(command: string, allowRoot: boolean): void {
   if (process.geteuid?.() === 0 && !allowRoot) {
-    throw new BackstopError(
-      'option-invalid',
-      'command is run as root, which is not allowed without option allow-root',
-      {
-        hint: "run it as the user that owns the repository, such as 'postgres' or 'pgbackrest', or set allow-root=y.",
-      },
-    );
+    throw new BackstopError('option-invalid', `the '${command}' command must not be run as the root user`, {
+      hint: "run it as the user that owns the repository, such as 'postgres' or 'pgbackrest', or set allow-root=y.",
+    });
   }
 }
 
