@@ -1,0 +1,174 @@
+/** Our `info` beside the real one on the same repositories, and each tool's stanza in the hands of the other. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestCluster } from '../support/cluster.ts';
+import { requireCompat } from '../support/real-pgbackrest.ts';
+import type { RunResult } from '../support/unprivileged.ts';
+import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
+
+const real = requireCompat();
+
+/**
+ * What 2.45 does not print yet, taken out of our JSON. Everything else must be equal.
+ * - status.lock.restore came with 2.47
+ */
+function withoutNewKeys(json: string): unknown {
+  const stanzas = JSON.parse(json);
+  for (const { status } of stanzas) delete status.lock.restore;
+  return stanzas;
+}
+
+/**
+ * The text of both in one form. 2.45
+ * - prints no time zone;
+ * - always lists the references, where newer releases count them unless a set is asked for;
+ * - keeps the `.0` of a size that was rounded to it.
+ */
+function commonText(text: string): string {
+  return text
+    .replace(/^( +timestamp start\/stop: \S+ \S{8})\S* \/ (\S+ \S{8})\S*$/gm, '$1 / $2')
+    .replace(/(\d)\.0([KMG]B)/g, '$1$2')
+    .replace(/^ +backup reference (list|total): .*$/gm, '            (references)');
+}
+
+describe.skipIf(real === undefined)('info beside the real tool', () => {
+  let cluster: TestCluster;
+  let project: RunnableProject;
+  let config: string;
+  const labels: string[] = [];
+
+  const ours = (...args: string[]): Promise<RunResult> =>
+    cluster.run([...project.command, `--config=${config}`, ...args]);
+  const theirs = (...args: string[]): Promise<RunResult> =>
+    cluster.run([real?.path ?? '', `--config=${config}`, ...args]);
+  const good = async (result: Promise<RunResult>): Promise<string> => {
+    const { code, stdout, stderr } = await result;
+    expect(code, stdout + stderr).toBe(0);
+    return stdout;
+  };
+
+  beforeAll(async () => {
+    // 2.45 knows versions up to 15
+    cluster = await TestCluster.create({ version: '15' });
+    project = runnableProject(cluster.user);
+    config = join(cluster.root, 'config');
+    for (const folder of ['lock', 'log-path', 'ts']) cluster.makeFolder(folder);
+    cluster.writeFile(
+      'config',
+      [
+        '[global]',
+        `repo1-path=${cluster.root}/repo1`,
+        `repo2-path=${cluster.root}/repo2`,
+        'repo2-cipher-type=aes-256-cbc',
+        'repo2-cipher-pass=sekret',
+        'repo2-bundle=y',
+        'repo1-retention-full=9',
+        'repo2-retention-full=9',
+        `lock-path=${cluster.root}/lock`,
+        `log-path=${cluster.root}/log-path`,
+        'start-fast=y',
+        'log-level-console=warn',
+        '[demo]',
+        `pg1-path=${cluster.dataDirectory}`,
+        `pg1-port=${cluster.port}`,
+        `pg1-socket-path=${cluster.socketDirectory}`,
+        '',
+      ].join('\n'),
+    );
+    cluster.configure({
+      archive_mode: true,
+      archive_command: `${real?.path} --config=${config} --stanza=demo archive-push %p`,
+    });
+    await cluster.start();
+    await cluster.sql('create table t (i int); insert into t select generate_series(1, 1000)');
+    await cluster.sql(`create tablespace ts1 location '${cluster.root}/ts'`);
+  });
+
+  afterAll(async () => {
+    await cluster?.dispose();
+    project?.remove();
+  });
+
+  const same = async (...args: string[]): Promise<void> => {
+    const json = [
+      await good(ours('info', '--output=json', ...args)),
+      await good(theirs('info', '--output=json', ...args)),
+    ];
+    expect(withoutNewKeys(json[0] ?? '')).toEqual(JSON.parse(json[1] ?? ''));
+    const text = [await good(ours('info', ...args)), await good(theirs('info', ...args))];
+    expect(commonText(text[0] ?? '')).toBe(commonText(text[1] ?? ''));
+  };
+
+  it('nothing is there yet', async () => {
+    await same();
+    await same('--stanza=demo');
+  });
+
+  it('the real tool checks and backs up into a stanza that we created', async () => {
+    expect(await good(ours('stanza-create', '--stanza=demo'))).toBe('');
+    await same();
+    expect(await good(theirs('stanza-create', '--stanza=demo'))).toBe('');
+    expect(await good(theirs('check', '--stanza=demo'))).toBe('');
+    await good(
+      theirs('backup', '--stanza=demo', '--repo=1', '--type=full', '--annotation=who=they', '--annotation=a=b'),
+    );
+    await cluster.sql('insert into t select generate_series(1, 1000)');
+    await good(theirs('backup', '--stanza=demo', '--repo=2', '--type=full'));
+    await good(theirs('backup', '--stanza=demo', '--repo=1', '--type=diff'));
+    await good(theirs('backup', '--stanza=demo', '--repo=1', '--type=incr'));
+    const [stanza] = JSON.parse(await good(theirs('info', '--output=json')));
+    labels.push(...stanza.backup.map((backup: { label: string }) => backup.label));
+    expect(labels).toHaveLength(4);
+  });
+
+  it('we tell of it as the real tool does', async () => {
+    await same();
+    await same('--stanza=demo');
+    await same('--repo=2');
+    await same('--type=full');
+    await same('--stanza=demo', '--set=20200101-000000F');
+    for (const label of labels) await same('--stanza=demo', `--set=${label}`);
+    for (const label of labels) await same('--stanza=demo', `--set=${label}`, '--repo=1');
+  });
+
+  it('we check it, also when the real tool made the stanza', async () => {
+    expect(await good(ours('check', '--stanza=demo'))).toBe('');
+    const fresh = [`--repo1-path=${cluster.root}/repo3`, `--repo2-path=${cluster.root}/repo4`, '--stanza=demo'];
+    await good(theirs('stanza-create', ...fresh));
+    expect(await good(ours('stanza-create', ...fresh, '--log-level-console=info'))).toContain(
+      "stanza 'demo' already exists on repo2 and is valid\n",
+    );
+  });
+
+  it('the real tool heeds our stop, and we its', async () => {
+    await good(ours('stop', '--stanza=demo'));
+    expect((await theirs('stanza-create', '--stanza=demo')).code).toBe(62);
+    await good(theirs('start', '--stanza=demo'));
+    await good(theirs('stop'));
+    expect((await ours('stanza-create', '--stanza=demo')).code).toBe(62);
+    await good(ours('start'));
+    await good(ours('stanza-create', '--stanza=demo'));
+  });
+
+  it('a backup of the real tool is seen while it runs', async () => {
+    await cluster.sql('insert into t select generate_series(1, 1000000)');
+    const backup = theirs(
+      'backup',
+      '--stanza=demo',
+      '--repo=1',
+      '--type=full',
+      '--compress-type=gz',
+      '--compress-level=9',
+    );
+    let seen = '';
+    let ended = false;
+    const end = backup.then(() => {
+      ended = true;
+    });
+    while (!ended && !seen.includes('running')) seen = await good(ours('info', '--stanza=demo'));
+    expect(seen).toMatch(/^stanza: demo\n {4}status: ok \(backup\/expire running( - [0-9.]+% complete)?\)\n/);
+    await end;
+    expect((await backup).code).toBe(0);
+    await same();
+  });
+});
