@@ -100,7 +100,8 @@ export function decodeBlockMap(bytes: Uint8Array, blockSize: number, checksumSiz
         count = Math.floor(quantity / 2) + 1;
         if (quantity % 2 === 1) state.block += input.varint();
       }
-      if ((state.block + count - 1) * blockSize >= state.superSize) throw invalid('a block is outside of its super block');
+      if ((state.block + count - 1) * blockSize >= state.superSize)
+        throw invalid('a block is outside of its super block');
       if (items.length + count > maxBlocks) throw invalid('too many blocks');
       for (let i = 0; i < count; i++) {
         items.push({
@@ -159,9 +160,7 @@ export function encodeBlockMap(items: readonly BlockItem[], blockSize: number): 
         state.block = 0;
         const whole = item.block === 0 && count === Math.ceil(item.superSize / blockSize);
         const flags =
-          (index === end - 1 ? last : 0) +
-          (item.superSize !== state.superSize ? changed : 0) +
-          (whole ? 0 : total);
+          (index === end - 1 ? last : 0) + (item.superSize !== state.superSize ? changed : 0) + (whole ? 0 : total);
         const field = previousSize === undefined ? item.size : zigzag(item.size - previousSize);
         output.varint(field * 8 + flags);
         if ((flags & changed) !== 0) {
