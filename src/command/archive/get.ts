@@ -10,7 +10,7 @@ import type { Session } from '../session.ts';
 import { findArchivedFile, openArchiveSources } from './archived-file.ts';
 import { getFile } from './get-file.ts';
 import type { ClusterIdentity } from './push-target.ts';
-import { walPathOf } from './wal-parameter.ts';
+import { largestRead, walPathOf } from './wal-parameter.ts';
 
 /** Exit code that tells PostgreSQL that the archive does not have the file. */
 const notFound = 1;
@@ -34,7 +34,7 @@ export async function run(session: Session<'archive-get'>): Promise<number | und
   }
   const { source, archiveId } = await getFile(files, copies, destination, name, {
     codecs: openCodecs(),
-    bufferSize: values['buffer-size'],
+    bufferSize: Math.min(values['buffer-size'], largestRead),
     warn,
   });
   log.info(`found ${name} in the ${source.repo.name}: ${archiveId} archive`);

@@ -13,7 +13,7 @@ import { type PushFileOptions, pushFile } from './push-file.ts';
 import { openPushTargets, type PushTarget } from './push-target.ts';
 import { droppedByQueueLimit } from './queue-limit.ts';
 import { formatRepoErrors } from './repo-error.ts';
-import { walPathOf } from './wal-parameter.ts';
+import { largestRead, walPathOf } from './wal-parameter.ts';
 
 export async function run(session: Session<'archive-push'>): Promise<undefined> {
   const { settings, log } = session;
@@ -76,7 +76,7 @@ function pushOptions(session: Session<'archive-push'>): PushFileOptions {
   const version = forcedVersion(session);
   return {
     codecs: openCodecs(),
-    bufferSize: values['buffer-size'],
+    bufferSize: Math.min(values['buffer-size'], largestRead),
     ...(type === 'none' ? {} : { compression: { type, level: values['compress-level'] } }),
     ...(version === undefined ? {} : { forcedVersion: version }),
   };
