@@ -32,6 +32,9 @@ export function archiveFilePath(stanza: string, archiveId: string, name: string)
 /** Ending of a block-incremental file that is not in a bundle. */
 export const blockSuffix = '.pgbi';
 
+export const bundleFile = (stanza: string, label: BackupLabel, id: number): string =>
+  `${labelPath(stanza, label)}/bundle/${id}`;
+
 /** Where the bytes of one file of a backup lie. */
 export function backupFile(
   stanza: string,

@@ -3,14 +3,16 @@ import { BackstopError } from '../../base/error.ts';
 import { formatPercent, formatSize, percentHundredths } from '../../base/units.ts';
 import { WorkerPool } from '../../parallel/pool.ts';
 import { mayVanish, relationSegment } from '../../postgres/files.ts';
-import { backupFile } from '../../repo/layout.ts';
-import { compressSuffix, emptyChecksum, type Manifest } from '../../repo/manifest/manifest.ts';
+import { superBlockSize as superBlockSizeOf } from '../../repo/block/size.ts';
+import { backupFile, bundleFile } from '../../repo/layout.ts';
+import type { ManifestFile } from '../../repo/manifest/file-table.ts';
+import { compressSuffix, emptyChecksum, type Manifest, storedIn } from '../../repo/manifest/manifest.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import type { Session } from '../session.ts';
 import type { BackupCluster } from './database.ts';
-import type { BackupFileResult, BackupFileTask, BackupJobs, BackupThreadData } from './job.ts';
+import type { BackupFileResult, BackupFileTask, BackupJobs, BackupThreadData, BlockTask } from './job.ts';
 import { type BackupPlan, takeOver } from './plan.ts';
-import { queueFiles } from './queue.ts';
+import { type BundleOptions, type QueuedJob, queueFiles } from './queue.ts';
 import { sourcePaths } from './source.ts';
 
 export interface CopySettings {
@@ -20,6 +22,9 @@ export interface CopySettings {
   readonly prior: Manifest | undefined;
   readonly cluster: BackupCluster;
   readonly compressLevel: number;
+  readonly bundle: BundleOptions | undefined;
+  /** Plain bytes of a super block in this backup. */
+  readonly superBlockSize: number;
   /** Saves the manifest as it is, for a resume; absent when that is not wanted. */
   readonly saveProgress: (() => Promise<void>) | undefined;
 }
@@ -32,14 +37,14 @@ export async function copyCluster(session: Session<'backup'>, copy: CopySettings
   const { manifest, plan, cluster, repo } = copy;
   const { log, settings, clock } = session;
   const { header, files } = manifest;
-  const pool = new WorkerPool<BackupJobs, readonly number[]>({
+  const pool = new WorkerPool<BackupJobs, QueuedJob>({
     threadFile: session.threadFile,
     size: settings.values['process-max'],
     data: threadData(session, copy),
   });
   const progress = new CopyProgress(session, plan.copySize);
   const pathOf = sourcePaths(manifest, cluster.path);
-  const jobs = queueFiles(files, plan.copy);
+  const jobs = queueFiles(files, plan.copy, copy.bundle);
   const vanished = new Set<number>();
   const suffix = compressSuffix(header.options.compressType);
   const threshold = Math.max(plan.copySize / 100, settings.values['manifest-save-threshold']);
@@ -48,21 +53,31 @@ export async function copyCluster(session: Session<'backup'>, copy: CopySettings
   let unsaved = 0;
   let roleChecked = clock.monotonic();
   try {
-    for (const { index, label } of plan.references) {
+    for (const index of plan.empty) {
+      if (log.enabled('detail')) log.detail(`store zero-length file ${pathOf(files.name(index))}`);
+    }
+    for (const { index, label } of header.bundle ? [] : plan.references) {
       if (log.enabled('detail')) log.detail(`reference ${files.name(index)} to ${label}`);
     }
     const outcomes = pool.run(() => {
       const job = jobs[next++];
       if (job === undefined) return undefined;
-      const tasks = job.map(index => taskOf(copy, index, pathOf, suffix));
-      return { name: 'backup-files', input: { pgKey: cluster.key, files: tasks }, tag: job };
+      const tasks = job.files.map(index => taskOf(copy, index, pathOf, suffix, job.bundleId));
+      const bundle =
+        job.bundleId === undefined
+          ? {}
+          : { bundle: { id: job.bundleId, path: bundleFile(repo.stanza, header.label, job.bundleId) } };
+      return { name: 'backup-files', input: { pgKey: cluster.key, files: tasks, ...bundle }, tag: job };
     });
     for await (const { tag, output, worker } of outcomes) {
-      for (const [at, index] of tag.entries()) {
+      for (const [at, index] of tag.files.entries()) {
         const result = output[at];
         if (result === undefined) throw new BackstopError('assert', 'worker gave too few results');
         progress.add(files.size(index));
-        const size = record(copy, index, result, pathOf, { log: log.worker(worker), percent: progress.percent });
+        const size = record(copy, index, result, pathOf, tag.bundleId ?? 0, {
+          log: log.worker(worker),
+          percent: progress.percent,
+        });
         if (result.outcome === 'vanished') vanished.add(index);
         bytes += size;
         unsaved += size;
@@ -99,6 +114,7 @@ function threadData(
     compressType: header.options.compressType,
     compressLevel,
     ...(header.cipherPass === undefined ? {} : { cipherPass: header.cipherPass }),
+    bundleRaw: header.bundleRaw,
     pageSize: cluster.control.pageSize,
     pageHeaderCheck: values['page-header-check'],
     ...(values['pg-version-force'] === undefined ? {} : { forcedVersion: values['pg-version-force'] }),
@@ -106,7 +122,13 @@ function threadData(
   };
 }
 
-function taskOf(copy: CopySettings, index: number, pathOf: (name: string) => string, suffix: string): BackupFileTask {
+function taskOf(
+  copy: CopySettings,
+  index: number,
+  pathOf: (name: string) => string,
+  suffix: string,
+  bundleId = 0,
+): BackupFileTask {
   const { manifest, prior, repo } = copy;
   const file = manifest.files.get(index);
   const priorIndex = prior?.files.find(file.name);
@@ -114,13 +136,39 @@ function taskOf(copy: CopySettings, index: number, pathOf: (name: string) => str
   const comparable = before !== undefined && before.checksum !== undefined && before.size === file.size;
   return {
     path: pathOf(file.name),
-    repoPath: backupFile(repo.stanza, manifest.header.label, file, suffix),
+    repoPath: backupFile(repo.stanza, manifest.header.label, { ...file, bundleId }, suffix),
     size: file.size,
     mayVanish: mayVanish(file.name),
     isControl: file.name === 'pg_data/global/pg_control',
+    ...(file.blockSize === 0 ? {} : { block: blockTask(copy, file, before) }),
     ...(file.checksumPage === undefined ? {} : { pageSegment: relationSegment(file.name) }),
     ...(comparable && before?.checksum !== undefined
       ? { prior: { checksum: before.checksum, size: before.size, always: manifest.header.options.delta } }
+      : {}),
+  };
+}
+
+function blockTask(
+  { manifest, prior, repo, superBlockSize }: CopySettings,
+  file: ManifestFile,
+  before: ManifestFile | undefined,
+): BlockTask {
+  const { header } = manifest;
+  const hasMap =
+    prior !== undefined && before !== undefined && before.blockMapSize > 0 && before.blockSize === file.blockSize;
+  return {
+    blockSize: file.blockSize,
+    checksumSize: file.blockChecksumSize,
+    superBlockSize: superBlockSizeOf(superBlockSize, file.blockSize),
+    reference: header.references.length - 1,
+    ...(hasMap
+      ? {
+          priorMap: {
+            path: backupFile(repo.stanza, storedIn(prior, before), before, ''),
+            offset: (before.bundleId > 0 ? before.bundleOffset : 0) + before.sizeRepo - before.blockMapSize,
+            length: before.blockMapSize,
+          },
+        }
       : {}),
   };
 }
@@ -131,6 +179,7 @@ function record(
   index: number,
   result: BackupFileResult,
   pathOf: (name: string) => string,
+  bundleId: number,
   { log, percent }: { log: Session['log']; percent: string },
 ): number {
   const { manifest, prior } = copy;
@@ -157,13 +206,20 @@ function record(
         sizeRepo: result.sizeRepo,
         checksum: result.size === 0 ? emptyChecksum : result.checksum,
         ...(result.checksumRepo === undefined ? {} : { checksumRepo: result.checksumRepo }),
+        bundleId: result.sizeRepo > 0 ? bundleId : 0,
+        bundleOffset: result.bundleOffset ?? 0,
+        // a file that shrank to nothing has no map, and so no blocks
+        ...(result.size === 0 ? { blockSize: 0, blockChecksumSize: 0 } : {}),
+        blockMapSize: result.blockMapSize ?? 0,
         ...(pages === undefined ? {} : { checksumPage: pages.valid }),
         ...(pages === undefined || pages.valid || !pages.align ? {} : { checksumPageErrors: pages.errors }),
       });
       const size =
         result.size === file.size ? formatSize(file.size) : `${formatSize(file.size)}->${formatSize(result.size)}`;
       const checksum = result.size === 0 ? '' : ` checksum ${result.checksum}`;
-      log.detail(`backup file ${path} (${size}, ${percent})${checksum}`);
+      const bundle = result.bundleOffset === undefined ? '' : `bundle ${bundleId}/${result.bundleOffset}, `;
+      const verb = bundleId > 0 && result.size === 0 ? 'store truncated' : 'backup';
+      log.detail(`${verb} file ${path} (${bundle}${size}, ${percent})${checksum}`);
       if (pages !== undefined && !pages.valid) warnPages(log, path, result.size, copy.cluster.control.pageSize, pages);
       return result.size;
     }

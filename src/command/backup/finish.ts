@@ -195,11 +195,12 @@ async function syncPaths(repo: StanzaRepo, manifest: Manifest): Promise<void> {
     }
   } else {
     for (let index = 0; index < manifest.files.length; index++) {
-      const { name, reference } = manifest.files.get(index);
-      if (reference !== undefined) continue;
+      const { name, reference, bundleId, size } = manifest.files.get(index);
+      if (reference !== undefined || bundleId > 0 || (header.bundle && size === 0)) continue;
       for (let at = name.lastIndexOf('/'); at > 0; at = name.lastIndexOf('/', at - 1)) values.add(name.slice(0, at));
     }
   }
+  if (header.bundle && (await repo.storage.info(`${base}/bundle`)) !== undefined) values.add('bundle');
   for (const path of values) await paths.sync(`${base}/${path}`);
   await paths.sync(base);
 }

@@ -12,6 +12,7 @@ import { checkFinalManifest } from '../../repo/manifest/validate.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
+import { markBlocks } from './blocks.ts';
 import { copyCluster } from './copy.ts';
 import { openBackupCluster } from './database.ts';
 import { finishBackup } from './finish.ts';
@@ -21,7 +22,7 @@ import { findPrior, type Prior } from './prior.ts';
 import { openBackupRepo } from './repo.ts';
 
 export async function run(session: Session<'backup'>): Promise<undefined> {
-  const { log, settings, clock } = session;
+  const { log, settings } = session;
   const { values } = settings;
   checkStopFile(session);
   const { repo, backupInfo, archiveInfo, options: repoOptions } = await openBackupRepo(session);
@@ -49,9 +50,9 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
       timestampStart,
       timestampCopyStart: timestampStart,
       timestampStop: 0,
-      bundle: false,
-      bundleRaw: prior?.manifest.header.bundleRaw ?? false,
-      blockIncremental: false,
+      bundle: repoOptions.bundle !== undefined,
+      bundleRaw: prior?.manifest.header.bundleRaw ?? repoOptions.block !== undefined,
+      blockIncremental: repoOptions.block !== undefined,
       dbId: 0,
       systemId: 0n,
       pgVersion: db.version,
@@ -92,6 +93,7 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
     manifest.header = await withLabel(manifest, repo, prior, full, await copyStart(session, cluster));
     const { label } = manifest.header;
 
+    if (repoOptions.block !== undefined) markBlocks(manifest, prior?.manifest, repoOptions.block);
     const plan = planBackup(manifest, prior?.manifest, values.delta);
     if (plan.copy.length === 0) {
       throw new BackstopError('file-missing', 'no files have changed since the last backup - this seems unlikely');
@@ -113,6 +115,8 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
       prior: prior?.manifest,
       cluster,
       compressLevel: repoOptions.levelFor(manifest.header.options.compressType),
+      bundle: repoOptions.bundle,
+      superBlockSize: (prior === undefined ? repoOptions.block?.superFull : repoOptions.block?.super) ?? 0,
       saveProgress: values.resume ? saveProgress : undefined,
     });
     const stop = await cluster.stop();
@@ -138,7 +142,6 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
     await cluster.close();
     await repo.storage.close();
   }
-  void clock;
   return undefined;
 }
 

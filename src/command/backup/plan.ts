@@ -7,6 +7,8 @@ export interface BackupPlan {
   readonly copy: readonly number[];
   /** Bytes of the files that are read. */
   readonly copySize: number;
+  /** Indexes of the empty files that a bundled backup has in its manifest only. */
+  readonly empty: readonly number[];
   /** Indexes of the files taken over from the prior backup unread, with the label that stores them. */
   readonly references: readonly { readonly index: number; readonly label: BackupLabel }[];
 }
@@ -17,6 +19,7 @@ export interface BackupPlan {
  */
 export function planBackup(manifest: Manifest, prior: Manifest | undefined, delta: boolean): BackupPlan {
   const copy: number[] = [];
+  const empty: number[] = [];
   const references: { index: number; label: BackupLabel }[] = [];
   let copySize = 0;
   for (let index = 0; index < manifest.files.length; index++) {
@@ -25,15 +28,25 @@ export function planBackup(manifest: Manifest, prior: Manifest | undefined, delt
       const before = prior.files.get(priorIndex);
       const size = manifest.files.size(index);
       const same = size === before.size && before.checksum !== undefined;
-      if (same && (size === 0 || (!delta && manifest.files.timestamp(index) === before.timestamp))) {
+      if (
+        same &&
+        !(size === 0 && manifest.header.bundle) &&
+        (size === 0 || (!delta && manifest.files.timestamp(index) === before.timestamp))
+      ) {
         references.push({ index, label: takeOver(manifest, index, prior, priorIndex) });
         continue;
       }
     }
+    if (manifest.header.bundle && manifest.files.size(index) === 0) {
+      const file = manifest.files.get(index);
+      manifest.files.set(index, { ...file, checksum: emptyChecksum, sizeRepo: 0 });
+      empty.push(index);
+      continue;
+    }
     copy.push(index);
     copySize += manifest.files.size(index);
   }
-  return { copy, copySize, references };
+  return { copy, copySize, empty, references };
 }
 
 /**

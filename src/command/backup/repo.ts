@@ -9,6 +9,7 @@ import { reconcileBackupInfo } from '../../repo/reconcile.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
+import type { BlockOptions } from './blocks.ts';
 
 export interface BackupRepo {
   readonly repo: StanzaRepo;
@@ -18,6 +19,19 @@ export interface BackupRepo {
     readonly compressType: CompressType;
     readonly hardlink: boolean;
     readonly symlink: boolean;
+    /** Absent: a file in the repository for each file of the cluster. */
+    readonly bundle?: {
+      /** Bytes of files after which a bundle is full. */
+      readonly size: number;
+      /** Largest file that goes into a bundle. */
+      readonly limit: number;
+    };
+    /** Absent: files are stored whole. */
+    readonly block?: BlockOptions & {
+      /** Plain bytes of a super block, in a full and in other backups. */
+      readonly superFull: number;
+      readonly super: number;
+    };
     /** The level asked for when the type is the one asked for, else that type's default. */
     levelFor(type: CompressType): number;
   };
@@ -32,17 +46,6 @@ export async function openBackupRepo(session: Session<'backup'>): Promise<Backup
   if (all.length > 1) log.info(`repo option not specified, defaulting to repo${chosen.key}`);
   const repo = await openRepo(session, chosen);
   const values = settings.repos.find(({ key }) => key === chosen.key)?.values;
-  for (const option of ['bundle', 'block'] as const) {
-    if (values?.[option] === true) {
-      throw new BackstopError(
-        'feature-not-supported',
-        `repo${chosen.key}-${option} is not supported by this version of pgbackstop`,
-        {
-          hint: 'restore reads such backups only when they were made without it; writing them is not built yet.',
-        },
-      );
-    }
-  }
   const archiveInfo = await repo.loadArchiveInfo();
   const backupInfo = await reconcileBackupInfo(repo, await repo.loadBackupInfo(), {
     warn: message => log.warn(message),
@@ -57,6 +60,20 @@ export async function openBackupRepo(session: Session<'backup'>): Promise<Backup
       compressType,
       hardlink: values?.hardlink ?? false,
       symlink: values?.symlink ?? true,
+      ...(values?.bundle === true
+        ? { bundle: { size: values['bundle-size'] ?? 20971520, limit: values['bundle-limit'] ?? 2097152 } }
+        : {}),
+      ...(values?.bundle === true && values.block === true
+        ? {
+            block: {
+              sizeMap: values['block-size-map'],
+              ageMap: values['block-age-map'],
+              checksumSizeMap: values['block-checksum-size-map'],
+              superFull: values['block-size-super-full'] ?? 1048576,
+              super: values['block-size-super'] ?? 262144,
+            },
+          }
+        : {}),
       levelFor: type => {
         if (type === 'none') return 0;
         return type === compressType ? settings.values['compress-level'] : compressLevels[type].default;

@@ -37,6 +37,8 @@ export async function restoreFiles(session: Session<'restore'>, copy: RestoreCop
       bufferSize: values['buffer-size'],
       compressType: header.options.compressType,
       ...(header.cipherPass === undefined ? {} : { cipherPass: header.cipherPass }),
+      stanza: repo.stanza,
+      references: header.references,
       retry: { count: values['job-retry'], interval: values['job-retry-interval'] },
     },
   });
@@ -96,6 +98,9 @@ function taskOf(
     repoPath: backupFile(repo.stanza, storedIn(manifest, file), file, suffix),
     offset: file.bundleId > 0 ? file.bundleOffset : 0,
     sizeRepo: file.sizeRepo,
+    ...(file.blockMapSize > 0
+      ? { block: { blockSize: file.blockSize, checksumSize: file.blockChecksumSize, mapSize: file.blockMapSize } }
+      : {}),
     raw: file.bundleId > 0 && header.bundleRaw,
     keep: delta || force ? keep : 'nothing',
     zero: false,

@@ -158,17 +158,8 @@ function dropSpool({ settings }: Session<'restore'>): void {
   if (spool !== undefined) rmSync(`${spool}/archive/${stanza}`, { recursive: true, force: true });
 }
 
-function refuseUnbuilt(manifest: Manifest, session: Session<'restore'>): void {
+function refuseUnbuilt(_manifest: Manifest, session: Session<'restore'>): void {
   const { values } = session.settings;
-  if (manifest.header.blockIncremental) {
-    throw new BackstopError(
-      'feature-not-supported',
-      'a block-incremental backup is not supported by this version of pgbackstop',
-      {
-        hint: 'restore it with pgBackRest.',
-      },
-    );
-  }
   for (const option of ['db-include', 'db-exclude'] as const) {
     if ((values[option] ?? []).length > 0) {
       throw new BackstopError('feature-not-supported', `${option} is not supported by this version of pgbackstop`, {

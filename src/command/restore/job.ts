@@ -4,10 +4,14 @@ import { BackstopError } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
 import { countResult, hashResult, openPipeline, type Pipeline, prepareSteps } from '../../codec/pipeline.ts';
+import { loadXxh128, type Xxh128 } from '../../codec/xxhash.ts';
+import { isBackupLabel } from '../../repo/label.ts';
+import { backupFile } from '../../repo/layout.ts';
 import type { CompressType } from '../../repo/manifest/manifest.ts';
 import { openClusterStorage, openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
 import { pump } from '../../storage/pump.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { restoreBlocks } from './block-file.ts';
 
 export interface RestoreThreadData {
   readonly command: 'restore';
@@ -15,6 +19,9 @@ export interface RestoreThreadData {
   readonly bufferSize: number;
   readonly compressType: CompressType;
   readonly cipherPass?: string;
+  readonly stanza: string;
+  /** The manifest's list of references: block maps hold indexes into it. */
+  readonly references: readonly string[];
   readonly retry: { readonly count: number; readonly interval: number };
 }
 
@@ -40,6 +47,8 @@ export interface RestoreFileTask {
    * whose time is before this second, so that it cannot have changed unseen.
    */
   readonly keep: 'nothing' | 'content' | { readonly before: number };
+  /** Present when the file is stored by blocks. */
+  readonly block?: { readonly blockSize: number; readonly checksumSize: number; readonly mapSize: number };
   /** A file of a database that is not wanted: zeros of the right size. */
   readonly zero: boolean;
 }
@@ -72,6 +81,7 @@ class RestoreWorker {
   readonly #files: Storage;
   readonly #codecs: Codecs;
   readonly #buffers: BufferPool;
+  #hashBlock: Xxh128 | undefined;
 
   constructor(data: RestoreThreadData, repo: Storage, files: Storage, codecs: Codecs, buffers: BufferPool) {
     this.#data = data;
@@ -101,6 +111,13 @@ class RestoreWorker {
   async #restoreFile(task: RestoreFileTask, buffer: Buffer, commits: Promise<void>[]): Promise<RestoreFileResult> {
     const kept = await this.#keep(task, buffer);
     if (kept !== undefined) return kept;
+    if (task.block !== undefined && !task.zero) {
+      try {
+        return await this.#restoreBlocks(task, task.block, buffer, commits);
+      } catch (error) {
+        throw named(error, task);
+      }
+    }
     const sink = await this.#files.write(task.path, {
       atomic: false,
       mode: task.mode,
@@ -145,6 +162,74 @@ class RestoreWorker {
     return task.zero ? 'zeroed' : task.size === 0 ? 'empty' : 'copied';
   }
 
+  async #restoreBlocks(
+    task: RestoreFileTask,
+    block: NonNullable<RestoreFileTask['block']>,
+    buffer: Buffer,
+    commits: Promise<void>[],
+  ): Promise<RestoreFileResult> {
+    const { cipherPass, stanza, references } = this.#data;
+    this.#hashBlock ??= await loadXxh128();
+    const { writer } = await restoreBlocks(
+      {
+        path: task.path,
+        mode: task.mode,
+        size: task.size,
+        blockSize: block.blockSize,
+        checksumSize: block.checksumSize,
+        map: { path: task.repoPath, offset: task.offset + task.sizeRepo - block.mapSize, length: block.mapSize },
+        delta: task.keep !== 'nothing',
+      },
+      {
+        repo: this.#repo,
+        files: this.#files,
+        codecs: this.#codecs,
+        hash: this.#hashBlock,
+        superBlockSteps: this.steps(true),
+        mapSteps: cipherPass === undefined ? [] : [{ step: 'decrypt', passphrase: cipherPass, raw: true }],
+        pathOf: ({ reference, bundleId }) => {
+          const label = references[reference];
+          if (label === undefined || !isBackupLabel(label)) {
+            throw new BackstopError(
+              'format',
+              `block map refers to backup ${reference}, which the manifest does not have`,
+            );
+          }
+          return backupFile(stanza, label, { name: task.name, bundleId, blockSize: block.blockSize }, '');
+        },
+        buffer,
+      },
+    );
+    try {
+      const { checksum, size } = await this.#hash(task.path, buffer);
+      this.#compare(task, checksum, size);
+    } catch (error) {
+      writer.close();
+      throw error;
+    }
+    const commit = writer.commit(task.timestamp, task.owner);
+    commit.catch(() => undefined);
+    commits.push(commit);
+    return 'copied';
+  }
+
+  async #hash(path: string, buffer: Buffer): Promise<{ checksum: string; size: number }> {
+    const source = await this.#files.read(path);
+    const spec: StepSpec[] = [
+      { step: 'hash', algorithm: 'sha1', id: 'content' },
+      { step: 'count', id: 'size' },
+    ];
+    const pipeline = openPipeline(spec, this.#codecs, () => undefined);
+    try {
+      await pump(source, () => pipeline, { write: () => undefined }, buffer);
+      const results = pipeline.results();
+      return { checksum: hashResult(results, 'content'), size: countResult(results, 'size') };
+    } finally {
+      pipeline.close();
+      await source.close();
+    }
+  }
+
   /** Zeros take no place: the file is a hole of the right size. */
   async #commitZeros(task: RestoreFileTask, sink: { commit(): Promise<void> }): Promise<void> {
     truncateSync(task.path, task.size);
@@ -153,7 +238,10 @@ class RestoreWorker {
 
   #check(task: RestoreFileTask, pipeline: Pipeline | undefined): void {
     const results = pipeline?.results() ?? {};
-    const [checksum, size] = [hashResult(results, 'content'), countResult(results, 'size')];
+    this.#compare(task, hashResult(results, 'content'), countResult(results, 'size'));
+  }
+
+  #compare(task: RestoreFileTask, checksum: string, size: number): void {
     if (checksum === task.checksum && size === task.size) return;
     throw new BackstopError(
       'checksum',
@@ -173,19 +261,8 @@ class RestoreWorker {
     }
     if (task.size === 0) return info.size === 0 ? 'empty' : undefined;
     if (info.size > task.size) truncateSync(task.path, task.size);
-    const source = await this.#files.read(task.path);
-    const pipeline = openPipeline<StepSpec>(
-      [{ step: 'hash', algorithm: 'sha1', id: 'content' }],
-      this.#codecs,
-      () => undefined,
-    );
-    try {
-      await pump(source, () => pipeline, { write: () => undefined }, buffer);
-      if (hashResult(pipeline.results(), 'content') !== task.checksum) return undefined;
-    } finally {
-      pipeline.close();
-      await source.close();
-    }
+    const { checksum } = await this.#hash(task.path, buffer);
+    if (checksum !== task.checksum) return undefined;
     if (time !== task.timestamp) utimesSync(task.path, task.timestamp, task.timestamp);
     return 'same-content';
   }
