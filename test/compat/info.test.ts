@@ -150,25 +150,42 @@ describe.skipIf(real === undefined)('info beside the real tool', () => {
     await good(ours('stanza-create', '--stanza=demo'));
   });
 
-  it('a backup of the real tool is seen while it runs', async () => {
-    await cluster.sql('insert into t select generate_series(1, 1000000)');
-    const backup = theirs(
-      'backup',
-      '--stanza=demo',
-      '--repo=1',
-      '--type=full',
-      '--compress-type=gz',
-      '--compress-level=9',
-    );
-    let seen = '';
+  /** Starts a backup, waits until the other tool's info sees it run, does something, and gives the backup's end. */
+  const whileBackupRuns = async (
+    backup: Promise<RunResult>,
+    info: typeof ours,
+    then: () => Promise<unknown>,
+  ): Promise<RunResult> => {
     let ended = false;
-    const end = backup.then(() => {
+    const end = backup.finally(() => {
       ended = true;
     });
-    while (!ended && !seen.includes('running')) seen = await good(ours('info', '--stanza=demo'));
+    let seen = '';
+    while (!ended && !seen.includes('running')) seen = await good(info('info', '--stanza=demo'));
     expect(seen).toMatch(/^stanza: demo\n {4}status: ok \(backup\/expire running( - [0-9.]+% complete)?\)\n/);
-    await end;
-    expect((await backup).code).toBe(0);
+    await then();
+    return await end;
+  };
+  const slowBackup = ['backup', '--stanza=demo', '--repo=1', '--type=full'];
+
+  it('a backup of the real tool is seen while it runs', async () => {
+    await cluster.sql('insert into t select generate_series(1, 300000)');
+    expect((await whileBackupRuns(theirs(...slowBackup), ours, async () => undefined)).code).toBe(0);
+    await same();
+  });
+
+  it('each tool ends the backup of the other with stop --force', async () => {
+    for (const [backup, other] of [
+      [theirs, ours],
+      [ours, theirs],
+    ] as const) {
+      const { code } = await whileBackupRuns(backup(...slowBackup), other, async () => {
+        const said = await good(other('stop', '--stanza=demo', '--force', '--log-level-console=info'));
+        expect(said.match(/sent term signal to process \d+\n/g)).toHaveLength(1);
+      });
+      expect(code).toBe(63);
+      await good(other('start', '--stanza=demo'));
+    }
     await same();
   });
 });
