@@ -125,6 +125,10 @@ class Cleaner {
         if (index === undefined) {
           log.detail(`remove invalid file '${child}'`);
           unlinkSync(child);
+        } else if (lstatSync(child).nlink > 1) {
+          // what we write into it would appear under its other name too, as in the old cluster after pg_upgrade --link
+          log.detail(`remove file '${child}' because it has another name`);
+          unlinkSync(child);
         } else {
           const file = manifest.files.get(index);
           this.#setAttributes(child, file, file.mode);

@@ -11,9 +11,8 @@ import {
   type Manifest,
   type ManifestDatabase,
   type ManifestTarget,
-  pgDataTarget,
 } from './manifest.ts';
-import { checkManifestName } from './validate.ts';
+import { checkManifestName, checkManifestTargets, checkTablespaces, tablespaceOf } from './validate.ts';
 
 interface Owned {
   user?: string | false;
@@ -30,6 +29,8 @@ export class ManifestReader {
   readonly #paths: ({ name: string } & Owned)[] = [];
   readonly #links: ({ name: string; destination: string } & Owned)[] = [];
   readonly #files = new FileTable();
+  /** Tablespaces that files and paths lie in, whether there is such a target or not. */
+  readonly #tablespaces = new Set<string>();
   #annotations: ReadonlyMap<string, string> = new Map();
 
   constructor() {
@@ -67,9 +68,8 @@ export class ManifestReader {
       })),
       files: this.#files,
     };
-    if (!manifest.targets.some(target => target.name === pgDataTarget)) {
-      throw new BackstopError('format', `manifest has no target '${pgDataTarget}'`);
-    }
+    checkManifestTargets(manifest.targets);
+    checkTablespaces(this.#tablespaces, manifest.targets);
     return manifest;
   }
 
@@ -79,7 +79,7 @@ export class ManifestReader {
         this.#file(key, raw);
         return;
       case 'target:path': {
-        checkManifestName(key, 'path');
+        this.#checkName(key, 'path');
         this.#paths.push({ name: key, ...owned(JsonFields.parse(raw, `path '${key}'`)) });
         return;
       }
@@ -137,7 +137,7 @@ export class ManifestReader {
   }
 
   #file(name: string, raw: string): void {
-    checkManifestName(name, 'file');
+    this.#checkName(name, 'file');
     const file = JsonFields.parse(raw, `file '${name}'`);
     const size = file.count('size');
     const reference = file.optional('reference', file.string);
@@ -167,6 +167,12 @@ export class ManifestReader {
       blockMapSize: file.optional('bim', file.count) ?? 0,
       ...owned(file),
     });
+  }
+
+  #checkName(name: string, what: 'file' | 'path'): void {
+    checkManifestName(name, what);
+    const tablespace = tablespaceOf(name);
+    if (tablespace !== undefined) this.#tablespaces.add(tablespace);
   }
 
   #section(section: string): JsonFields {

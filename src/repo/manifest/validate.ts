@@ -1,7 +1,9 @@
 /** Checks on what a manifest says, because a repository may have been altered by anybody. */
 import { BackstopError } from '../../base/error.ts';
 import type { ManifestFile } from './file-table.ts';
-import { emptyChecksum, type Manifest, pgDataTarget, tablespaceTarget } from './manifest.ts';
+import { emptyChecksum, type Manifest, type ManifestTarget, pgDataTarget, tablespaceTarget } from './manifest.ts';
+
+const alteredHint = 'the backup was altered or is corrupt: restore another one, and run verify.';
 
 /**
  * A name of a file, path or link in a manifest: relative, below `pg_data` or `pg_tblspc`, without empty, `.` or `..` parts.
@@ -15,8 +17,48 @@ export function checkManifestName(name: string, what: 'file' | 'path' | 'link' |
   const clean = parts.every(part => part !== '' && part !== '.' && part !== '..') && !name.includes('\0');
   const alone = parts.length === 1 && (what === 'file' || what === 'link');
   if (!rooted || !clean || alone) {
-    throw new BackstopError('format', `manifest holds an invalid ${what} name '${name}'`, {
-      hint: 'the backup was altered or is corrupt: restore another one, and run verify.',
+    throw new BackstopError('format', `manifest holds an invalid ${what} name '${name}'`, { hint: alteredHint });
+  }
+}
+
+/**
+ * What the targets of a manifest must be: PGDATA once and as a path; everything else a link, and a tablespace exactly when
+ * its name is `pg_tblspc/OID`. A target is where a restore makes directories and removes what it does not know.
+ * @throws format
+ */
+export function checkManifestTargets(targets: readonly ManifestTarget[]): void {
+  const names = new Set<string>();
+  for (const { name, type, tablespaceId } of targets) {
+    const isTablespace = name.startsWith(`${tablespaceTarget}/`) || tablespaceId !== undefined;
+    const fits =
+      name === pgDataTarget
+        ? type === 'path' && !isTablespace
+        : type === 'link' &&
+          (isTablespace ? name === `${tablespaceTarget}/${tablespaceId}` : name !== tablespaceTarget);
+    if (!fits || names.has(name)) {
+      throw new BackstopError('format', `manifest holds an invalid target '${name}'`, { hint: alteredHint });
+    }
+    names.add(name);
+  }
+  if (!names.has(pgDataTarget)) {
+    throw new BackstopError('format', `manifest has no target '${pgDataTarget}'`, { hint: alteredHint });
+  }
+}
+
+/** Which target a name of a manifest lies in when it is a tablespace: `pg_tblspc/16384`; undefined in PGDATA. */
+export function tablespaceOf(name: string): string | undefined {
+  if (!name.startsWith(`${tablespaceTarget}/`)) return undefined;
+  const end = name.indexOf('/', tablespaceTarget.length + 1);
+  return end === -1 ? name : name.slice(0, end);
+}
+
+/** @throws format when a tablespace that names of the manifest lie in is no target */
+export function checkTablespaces(used: Iterable<string>, targets: readonly ManifestTarget[]): void {
+  const known = new Set(targets.map(({ name }) => name));
+  for (const name of used) {
+    if (known.has(name)) continue;
+    throw new BackstopError('format', `manifest holds files or paths of '${name}', which is no target`, {
+      hint: alteredHint,
     });
   }
 }
