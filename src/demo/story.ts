@@ -219,7 +219,8 @@ export function describe(stage: Stage, kept: boolean, userName: string | undefin
     return;
   }
   narrator.line('By hand (the servers are stopped):');
-  if (userName !== undefined) narrator.command(`setpriv --reuid=${userName} --regid=${userName} --clear-groups sh`);
+  if (userName !== undefined)
+    narrator.command(`setpriv --reuid=${userName} --regid=${process.getgid?.()} --clear-groups sh`);
   for (const command of [
     `cd ${quote(workplace)} && . ./env.sh`,
     `pg_ctl -D original -l original.log -o '-p 5432' start`,
