@@ -13,6 +13,7 @@ import type { BackupCluster } from './database.ts';
 import type { BackupFileResult, BackupFileTask, BackupJobs, BackupThreadData, BlockTask } from './job.ts';
 import { type BackupPlan, takeOver } from './plan.ts';
 import { type BundleOptions, type QueuedJob, queueFiles } from './queue.ts';
+import type { ResumedFiles } from './resume.ts';
 import { sourcePaths } from './source.ts';
 
 export interface CopySettings {
@@ -20,6 +21,8 @@ export interface CopySettings {
   readonly manifest: Manifest;
   readonly plan: BackupPlan;
   readonly prior: Manifest | undefined;
+  /** Files of an aborted backup that may be kept, by index. */
+  readonly resumed: ResumedFiles;
   readonly cluster: BackupCluster;
   readonly compressLevel: number;
   readonly bundle: BundleOptions | undefined;
@@ -56,7 +59,7 @@ export async function copyCluster(session: Session<'backup'>, copy: CopySettings
     for (const index of plan.empty) {
       if (log.enabled('detail')) log.detail(`store zero-length file ${pathOf(files.name(index))}`);
     }
-    for (const { index, label } of header.bundle ? [] : plan.references) {
+    for (const { index, label } of header.bundle || header.options.hardlink ? [] : plan.references) {
       if (log.enabled('detail')) log.detail(`reference ${files.name(index)} to ${label}`);
     }
     const outcomes = pool.run(() => {
@@ -133,6 +136,7 @@ function taskOf(
   const file = manifest.files.get(index);
   const priorIndex = prior?.files.find(file.name);
   const before = priorIndex === undefined ? undefined : prior?.files.get(priorIndex);
+  const kept = copy.resumed.get(index);
   const comparable = before !== undefined && before.checksum !== undefined && before.size === file.size;
   return {
     path: pathOf(file.name),
@@ -140,6 +144,16 @@ function taskOf(
     size: file.size,
     mayVanish: mayVanish(file.name),
     isControl: file.name === 'pg_data/global/pg_control',
+    ...(kept?.checksum === undefined
+      ? {}
+      : {
+          resumed: {
+            checksum: kept.checksum,
+            size: kept.size,
+            sizeRepo: kept.sizeRepo,
+            checksumRepo: kept.checksumRepo ?? kept.checksum,
+          },
+        }),
     ...(file.blockSize === 0 ? {} : { block: blockTask(copy, file, before) }),
     ...(file.checksumPage === undefined ? {} : { pageSegment: relationSegment(file.name) }),
     ...(comparable && before?.checksum !== undefined
@@ -198,8 +212,22 @@ function record(
       );
       return 0;
     }
+    case 'resumed': {
+      const kept = copy.resumed.get(index);
+      if (kept === undefined) throw new BackstopError('assert', 'resumed a file that was not kept');
+      manifest.files.set(index, { ...kept, mode: file.mode, user: file.user, group: file.group });
+      log.detail(
+        `checksum resumed file ${path} (${formatSize(kept.size)}, ${percent})${kept.checksum === undefined ? '' : ` checksum ${kept.checksum}`}`,
+      );
+      return kept.size;
+    }
     case 'copied': {
       const { pages } = result;
+      if (result.resumeFailed === true) {
+        log.warn(
+          `resumed backup file ${path} does not have expected checksum ${copy.resumed.get(index)?.checksum}. The file will be recopied and backup will continue but this may be an issue unless the resumed backup path in the repository is known to be corrupted.`,
+        );
+      }
       manifest.files.set(index, {
         ...file,
         size: result.size,

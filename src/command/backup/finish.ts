@@ -3,9 +3,8 @@
  * after the last of these is the backup there for anybody.
  */
 
-import { BackstopError } from '../../base/error.ts';
 import { openCodecs, type StepSpec } from '../../codec/codecs.ts';
-import { countResult, hashResult, openPipeline, prepareSteps } from '../../codec/pipeline.ts';
+import { countResult, hashResult, openPipeline, type Pipeline, prepareSteps } from '../../codec/pipeline.ts';
 import type { BackupStop } from '../../postgres/cluster.ts';
 import { walNamesBetween } from '../../postgres/wal.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
@@ -21,10 +20,11 @@ import {
   latestLink,
   manifestFile,
 } from '../../repo/layout.ts';
-import { compressSuffix, type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import { compressSuffix, type Manifest, pgDataTarget, storedIn } from '../../repo/manifest/manifest.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink } from '../../repo/stored.ts';
-import { waitForWal } from '../../repo/wal-store.ts';
+import { type ArchivedWal, checkWalChecksum, waitForWal, walChecksumId, walReadSteps } from '../../repo/wal-store.ts';
+import { pump } from '../../storage/pump.ts';
 import type { Session } from '../session.ts';
 import type { BackupCluster, StartPoint } from './database.ts';
 
@@ -77,15 +77,11 @@ export async function finishBackup(session: Session<'backup'>, finish: FinishSet
     await cluster.close();
     log.info(`check archive for segment(s) ${start.walName}:${stop.walName}`);
     const needed = [...walNamesBetween(start.walName, stop.walName, cluster.control.walSegmentSize)];
-    await waitForWal(repo, archiveIdOf(currentDb(archiveInfo)), needed, {
+    const archived = await waitForWal(repo, archiveIdOf(currentDb(archiveInfo)), needed, {
       timeout: values['archive-timeout'],
       clock: session.clock,
     });
-    if (values['archive-copy']) {
-      throw new BackstopError('feature-not-supported', 'archive-copy is not supported by this version of pgbackstop', {
-        hint: 'set archive-copy=n: all WAL that the backup needs is in the archive.',
-      });
-    }
+    if (values['archive-copy']) await copyWal(session, finish, archived);
   }
   log.info(`new backup label = ${manifest.header.label}`);
   await publish(session, finish);
@@ -158,12 +154,88 @@ async function storeText(
   session.log.detail(`wrote '${base}' file returned from backup stop function`);
 }
 
+/** Puts the WAL that the backup needs into it (archive-copy), so that it can be restored without the archive. */
+async function copyWal(
+  session: Session<'backup'>,
+  finish: FinishSettings,
+  archived: readonly ArchivedWal[],
+): Promise<void> {
+  const { repo, manifest, archiveInfo, cluster, compressLevel } = finish;
+  const { header } = manifest;
+  const { compressType } = header.options;
+  const codecs = openCodecs();
+  const pgData = manifest.paths.find(path => path.name === pgDataTarget);
+  for (const wal of archived) {
+    session.log.detail(`copy segment ${wal.segment} to backup`);
+    const spec: StepSpec[] = [
+      ...walReadSteps(wal, archiveInfo.cipherPass),
+      { step: 'count', id: 'size' },
+      ...(compressType === 'none'
+        ? []
+        : [{ step: 'compress', type: compressType, level: compressLevel, raw: false } as const]),
+      ...(header.cipherPass === undefined
+        ? []
+        : [{ step: 'encrypt', passphrase: header.cipherPass, raw: false } as const]),
+      { step: 'count', id: 'stored-size' },
+    ];
+    await prepareSteps(spec, codecs);
+    const name = `${pgDataTarget}/${cluster.version.walDirectory}/${wal.segment}`;
+    const path = backupFile(
+      repo.stanza,
+      header.label,
+      { name, bundleId: 0, blockSize: 0 },
+      compressSuffix(compressType),
+    );
+    const source = await repo.storage.read(wal.path);
+    const sink = await repo.storage.write(path, { atomic: false });
+    const pipelines: Pipeline[] = [];
+    try {
+      await finishSink(sink, () =>
+        pump(
+          source,
+          emit => {
+            const pipeline = openPipeline(spec, codecs, emit);
+            pipelines.push(pipeline);
+            return pipeline;
+          },
+          sink,
+          Buffer.allocUnsafe(1024 * 1024),
+        ),
+      );
+      const results = pipelines[0]?.results() ?? {};
+      checkWalChecksum(repo, wal, hashResult(results, walChecksumId));
+      manifest.files.add({
+        name,
+        size: countResult(results, 'size'),
+        sizeOriginal: countResult(results, 'size'),
+        sizeRepo: countResult(results, 'stored-size'),
+        timestamp: header.timestampStop,
+        checksum: wal.checksum,
+        bundleId: 0,
+        bundleOffset: 0,
+        blockSize: 0,
+        blockChecksumSize: 0,
+        blockMapSize: 0,
+        mode: (pgData?.mode ?? 0o700) & 0o644,
+        user: pgData?.user ?? false,
+        group: pgData?.group ?? false,
+      });
+    } finally {
+      for (const pipeline of pipelines) pipeline.close();
+      await source.close();
+    }
+  }
+  manifest.files.sort();
+  await finish.saveProgress();
+}
+
 /** Makes the backup visible, in the order that leaves a valid repository whenever we are stopped. */
 async function publish(session: Session<'backup'>, finish: FinishSettings): Promise<void> {
   const { repo, manifest, backupInfo, archiveInfo } = finish;
   const { version } = session;
   const { label } = manifest.header;
   const { storage, stanza } = repo;
+  await hardlinkReferences(session, repo, manifest);
   await syncPaths(repo, manifest);
   const file = manifestFile(stanza, label);
   await repo.writeManifest(manifest, historyFile(stanza, label), backupInfo.cipherPass, version, true);
@@ -177,6 +249,21 @@ async function publish(session: Session<'backup'>, finish: FinishSettings): Prom
   if (values?.symlink !== false) await storage.links?.symbolic(label, latestLink(stanza));
 }
 
+/** With repo-hardlink every backup directory looks like a whole cluster, though files are stored once. */
+async function hardlinkReferences(session: Session<'backup'>, repo: StanzaRepo, manifest: Manifest): Promise<void> {
+  const { links } = repo.storage;
+  const { header, files } = manifest;
+  if (!header.options.hardlink || links === undefined) return;
+  const suffix = compressSuffix(header.options.compressType);
+  for (let index = 0; index < files.length; index++) {
+    const file = files.get(index);
+    if (file.reference === undefined) continue;
+    const from = backupFile(repo.stanza, storedIn(manifest, file), file, suffix);
+    await links.hard(from, backupFile(repo.stanza, header.label, file, suffix));
+    session.log.detail(`hardlink ${file.name} to ${file.reference}`);
+  }
+}
+
 /** Files are durable when a worker answers; the names in their directories are after this. */
 async function syncPaths(repo: StanzaRepo, manifest: Manifest): Promise<void> {
   const { paths, links } = repo.storage;
@@ -184,7 +271,7 @@ async function syncPaths(repo: StanzaRepo, manifest: Manifest): Promise<void> {
   const { header } = manifest;
   const base = labelPath(repo.stanza, header.label);
   const values = new Set<string>();
-  if (header.type === 'full' && !header.bundle) {
+  if ((header.type === 'full' && !header.bundle) || header.options.hardlink) {
     for (const path of manifest.paths) values.add(path.name);
     for (const target of manifest.targets) {
       if (target.tablespaceId === undefined || links === undefined) continue;

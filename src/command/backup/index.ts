@@ -15,11 +15,13 @@ import { checkStopFile } from '../stop-file.ts';
 import { markBlocks } from './blocks.ts';
 import { copyCluster } from './copy.ts';
 import { openBackupCluster } from './database.ts';
+import { deltaReasons } from './delta.ts';
 import { finishBackup } from './finish.ts';
 import { chooseLabel, knownLabels } from './label.ts';
 import { planBackup } from './plan.ts';
 import { findPrior, type Prior } from './prior.ts';
 import { openBackupRepo } from './repo.ts';
+import { cleanResumed, findResumable, resumedPass } from './resume.ts';
 
 export async function run(session: Session<'backup'>): Promise<undefined> {
   const { log, settings } = session;
@@ -34,11 +36,15 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
     const timestampStart = Math.floor((await cluster.time()) / 1000);
     const start = await cluster.start(repo, archiveInfo);
 
+    const resumed = await findResumable(session, repo, backupInfo, {
+      type: prior?.type ?? 'full',
+      compressType: prior?.compressType ?? repoOptions.compressType,
+    });
     const full = prior === undefined ? undefined : fullLabelOf(prior.manifest.header.label);
     const cipherPass = !repo.isEncrypted
       ? undefined
       : prior === undefined
-        ? generatePassphrase()
+        ? (resumedPass(resumed, repo.isEncrypted) ?? generatePassphrase())
         : prior.manifest.header.cipherPass;
     const db = currentDb(backupInfo);
     const header: ManifestHeader = {
@@ -90,11 +96,15 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
         hint: 'is something wrong with the clock or filesystem timestamps?',
       });
     }
-    manifest.header = await withLabel(manifest, repo, prior, full, await copyStart(session, cluster));
+    manifest.header = await withLabel(manifest, repo, prior, full, await copyStart(session, cluster), resumed?.label);
     const { label } = manifest.header;
 
     if (repoOptions.block !== undefined) markBlocks(manifest, prior?.manifest, repoOptions.block);
-    const plan = planBackup(manifest, prior?.manifest, values.delta);
+    const reasons = prior === undefined || values.delta ? [] : deltaReasons(manifest, prior.manifest, start?.walName);
+    for (const reason of reasons) log.warn(reason);
+    const delta = values.delta || reasons.length > 0;
+    manifest.header = { ...manifest.header, options: { ...manifest.header.options, delta } };
+    const plan = planBackup(manifest, prior?.manifest, delta);
     if (plan.copy.length === 0) {
       throw new BackstopError('file-missing', 'no files have changed since the last backup - this seems unlikely');
     }
@@ -105,6 +115,7 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
         backupInfo.cipherPass,
         session.version,
       );
+    const kept = resumed === undefined ? undefined : await cleanResumed(session, repo, manifest, resumed);
     await prepareDirectories(repo, manifest);
     if (values.resume) await saveProgress();
 
@@ -113,6 +124,7 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
       manifest,
       plan,
       prior: prior?.manifest,
+      resumed: kept ?? new Map(),
       cluster,
       compressLevel: repoOptions.levelFor(manifest.header.options.compressType),
       bundle: repoOptions.bundle,
@@ -167,9 +179,10 @@ async function withLabel(
   prior: Prior | undefined,
   full: ManifestHeader['label'] | undefined,
   timestampCopyStart: number,
+  resumed: ManifestHeader['label'] | undefined,
 ): Promise<ManifestHeader> {
   const { header } = manifest;
-  const { label } = chooseLabel(header.type, header.timestampStart, await knownLabels(repo), full);
+  const label = resumed ?? chooseLabel(header.type, header.timestampStart, await knownLabels(repo), full).label;
   return {
     ...header,
     label,

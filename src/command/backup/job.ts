@@ -36,6 +36,14 @@ export interface BackupFileTask {
   /** Which gigabyte of its relation the file is, when its pages have checksums. */
   readonly pageSegment?: number;
   readonly block?: BlockTask;
+  /** What an aborted backup stored of the file under the same name. */
+  readonly resumed?: {
+    readonly checksum: string;
+    readonly size: number;
+    readonly sizeRepo: number;
+    /** SHA-1 of the stored bytes. */
+    readonly checksumRepo: string;
+  };
   /** The prior backup's content: an equal file is not stored again. `always`: compare before anything is written. */
   readonly prior?: { readonly checksum: string; readonly size: number; readonly always: boolean };
 }
@@ -60,6 +68,8 @@ export interface BackupFilesInput {
 
 export type BackupFileResult =
   | { readonly outcome: 'vanished' }
+  /** An aborted backup stored it, and the stored bytes are right. */
+  | { readonly outcome: 'resumed' }
   /** The prior backup has all of it: nothing was stored. */
   | { readonly outcome: 'matched'; readonly checksum: string; readonly size: number }
   | {
@@ -70,6 +80,8 @@ export type BackupFileResult =
       /** Present when the stored bytes are not the content. */
       readonly checksumRepo?: string;
       readonly pages?: PageChecksumResult;
+      /** An aborted backup stored it, but the stored bytes were wrong. */
+      readonly resumeFailed?: true;
       /** Where the file starts in its bundle. */
       readonly bundleOffset?: number;
       /** Stored bytes of the block map. */

@@ -96,6 +96,10 @@ export class BackupWorker {
     try {
       const results: BackupFileResult[] = [];
       for (const task of files) {
+        if (await this.#isResumed(task, buffer)) {
+          results.push({ outcome: 'resumed' });
+          continue;
+        }
         results.push(
           await this.#copyFile(cluster, task, buffer, async source => {
             const sink = await this.#repo.write(task.repoPath, { atomic: false, sizeHint: task.size });
@@ -114,7 +118,7 @@ export class BackupWorker {
             // an early failure is reported by the wait for all; until then it must not look unhandled
             commit.catch(() => undefined);
             commits.push(commit);
-            return result;
+            return task.resumed === undefined ? result : { ...result, resumeFailed: true };
           }),
         );
       }
@@ -123,6 +127,19 @@ export class BackupWorker {
     } catch (error) {
       await Promise.allSettled(commits);
       throw error;
+    }
+  }
+
+  /** Whether what an aborted backup stored is whole. */
+  async #isResumed({ resumed, repoPath }: BackupFileTask, buffer: Buffer): Promise<boolean> {
+    if (resumed === undefined) return false;
+    const info = await this.#repo.info(repoPath);
+    if (info?.size !== resumed.sizeRepo) return false;
+    const source = await this.#repo.read(repoPath);
+    try {
+      return (await this.#hash(source, buffer)).checksum === resumed.checksumRepo;
+    } finally {
+      await source.close();
     }
   }
 

@@ -20,6 +20,8 @@ export interface RestoreCopy {
   readonly owners: RestoreOwners;
   /** Delta or force, and the directory is one that they may be used on. */
   readonly mayRemove: boolean;
+  /** Files of databases that are not wanted. */
+  readonly isZeroed: ((name: string) => boolean) | undefined;
 }
 
 /** @returns bytes of all files */
@@ -76,7 +78,7 @@ export async function restoreFiles(session: Session<'restore'>, copy: RestoreCop
 
 function taskOf(
   session: Session<'restore'>,
-  { repo, manifest, layout, owners, mayRemove }: RestoreCopy,
+  { repo, manifest, layout, owners, mayRemove, isZeroed }: RestoreCopy,
   index: number,
 ): RestoreFileTask {
   const { delta, force } = session.settings.values;
@@ -103,7 +105,7 @@ function taskOf(
       : {}),
     raw: file.bundleId > 0 && header.bundleRaw,
     keep: delta || force ? keep : 'nothing',
-    zero: false,
+    zero: isZeroed?.(file.name) ?? false,
   };
 }
 

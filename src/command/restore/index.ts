@@ -30,6 +30,7 @@ import { recoverySettings } from './recovery.ts';
 import { restoreCommandLine, writeRecovery } from './recovery-files.ts';
 import { remapManifest } from './remap.ts';
 import { chooseSet } from './select.ts';
+import { selectZeroed } from './selective.ts';
 
 export async function run(session: Session<'restore'>): Promise<undefined> {
   const { log, settings } = session;
@@ -58,7 +59,6 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
       },
     );
   }
-  refuseUnbuilt(manifest, session);
   const version = versionOf(manifest.header.pgVersion);
   const recoveryType = !manifest.header.options.online && !settings.optionIsSet('type') ? 'none' : values.type;
   await checkTimeline(session, repo, manifest, version);
@@ -76,6 +76,11 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
     linkAll: values['link-all'],
     info: message => log.info(message),
     warn: message => log.warn(message),
+  });
+  const isZeroed = selectZeroed(manifest, {
+    include: values['db-include'] ?? [],
+    exclude: values['db-exclude'] ?? [],
+    detail: message => log.detail(message),
   });
   const preserve = preservedFiles(recoveryType, version);
   dropFiles(manifest, recoveryType, preserve);
@@ -109,7 +114,7 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   createDirectories(clean);
   await repo.writeManifestTo(files, manifest, `${pgPath}/${unfinishedMark}`, session.version);
 
-  const bytes = await restoreFiles(session, { repo, manifest, layout, owners, mayRemove });
+  const bytes = await restoreFiles(session, { repo, manifest, layout, owners, mayRemove, isZeroed });
 
   const base = manifest.paths.find(({ name }) => name === pgDataTarget);
   if (base === undefined) throw new BackstopError('format', 'manifest has no data directory');
@@ -156,17 +161,6 @@ function mayRemoveFrom(session: Session<'restore'>, pgPath: string): boolean {
 function dropSpool({ settings }: Session<'restore'>): void {
   const { 'spool-path': spool, stanza } = settings.values;
   if (spool !== undefined) rmSync(`${spool}/archive/${stanza}`, { recursive: true, force: true });
-}
-
-function refuseUnbuilt(_manifest: Manifest, session: Session<'restore'>): void {
-  const { values } = session.settings;
-  for (const option of ['db-include', 'db-exclude'] as const) {
-    if ((values[option] ?? []).length > 0) {
-      throw new BackstopError('feature-not-supported', `${option} is not supported by this version of pgbackstop`, {
-        hint: 'restore all databases, and drop those that are not wanted.',
-      });
-    }
-  }
 }
 
 /** Recovery must be able to reach the timeline that it will follow. */

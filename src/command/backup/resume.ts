@@ -1,0 +1,155 @@
+/** Goes on with a full backup that did not end (behaviour, section 4.6). */
+import { BackstopError, isBackstopError } from '../../base/error.ts';
+import { compareBytes } from '../../base/json.ts';
+import type { BackupInfo } from '../../repo/backup-info.ts';
+import { type BackupLabel, type BackupType, isBackupLabel } from '../../repo/label.ts';
+import { backupPath, copySuffix, labelPath, manifestFile } from '../../repo/layout.ts';
+import type { ManifestFile } from '../../repo/manifest/file-table.ts';
+import { type CompressType, compressSuffix, type Manifest } from '../../repo/manifest/manifest.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import type { Session } from '../session.ts';
+
+export interface Resumable {
+  readonly label: BackupLabel;
+  readonly manifest: Manifest;
+}
+
+/** What the new backup is to be: a resumed one must have been the same. */
+export interface ResumeWish {
+  readonly type: BackupType;
+  readonly compressType: CompressType;
+}
+
+/**
+ * Looks at the newest backup directory. One without a final manifest is either resumed or removed: nobody will finish it.
+ */
+export async function findResumable(
+  session: Session<'backup'>,
+  repo: StanzaRepo,
+  info: BackupInfo,
+  wish: ResumeWish,
+): Promise<Resumable | undefined> {
+  const { log, settings } = session;
+  const labels = (await repo.storage.names(backupPath(repo.stanza))).filter(isBackupLabel).sort(compareBytes);
+  const label = labels.at(-1);
+  if (label === undefined) return undefined;
+  const files = await repo.storage.names(labelPath(repo.stanza, label));
+  if (files.includes('backup.manifest')) return undefined;
+  let reason: string;
+  try {
+    const manifest = await readCopy(session, repo, info, label, wish);
+    if (typeof manifest !== 'string') {
+      log.warn(
+        `resumable backup ${label} of same type exists -- invalid files will be removed then the backup will resume`,
+      );
+      return { label, manifest };
+    }
+    reason = manifest;
+  } catch (error) {
+    if (!isBackstopError(error)) throw error;
+    reason = `unable to read '${repo.fullPath(manifestFile(repo.stanza, label))}${copySuffix}': ${error.message}`;
+  }
+  const message = `backup '${label}' cannot be resumed: ${reason}`;
+  if (settings.values.resume) log.warn(message);
+  else log.info(message);
+  await repo.storage.removeTree(labelPath(repo.stanza, label));
+  return undefined;
+}
+
+/** @returns the manifest, or why it cannot be gone on with */
+async function readCopy(
+  { settings, version }: Session<'backup'>,
+  repo: StanzaRepo,
+  info: BackupInfo,
+  label: BackupLabel,
+  wish: ResumeWish,
+): Promise<Manifest | string> {
+  if (wish.type !== 'full') return 'only full backups can be resumed';
+  if (!settings.values.resume) return 'resume is disabled';
+  const manifest = await repo.readManifest(manifestFile(repo.stanza, label) + copySuffix, info.cipherPass);
+  const { header } = manifest;
+  if (header.toolVersion !== version) {
+    return `new pgBackRest version '${version}' does not match resumable pgBackRest version '${header.toolVersion}'`;
+  }
+  if (header.label !== label) return `its manifest has the label '${header.label}'`;
+  if (header.type !== wish.type)
+    return `new backup type '${wish.type}' does not match resumable backup type '${header.type}'`;
+  if (header.options.compressType !== wish.compressType) {
+    return `new compression '${wish.compressType}' does not match resumable compression '${header.options.compressType}'`;
+  }
+  return manifest;
+}
+
+/** A file of the aborted backup that may be kept: its stored bytes are checked before it is. */
+export type ResumedFiles = ReadonlyMap<number, ManifestFile>;
+
+/**
+ * Removes from the directory what cannot be kept.
+ * @returns by index in the new manifest, what the aborted backup recorded of the files that stay
+ */
+export async function cleanResumed(
+  session: Session<'backup'>,
+  repo: StanzaRepo,
+  manifest: Manifest,
+  resumed: Resumable,
+): Promise<ResumedFiles> {
+  const kept = new Map<number, ManifestFile>();
+  const base = labelPath(repo.stanza, resumed.label);
+  const suffix = compressSuffix(manifest.header.options.compressType);
+  const paths = new Set(manifest.paths.map(({ name }) => name));
+  const remove = async (path: string, reason: string) => {
+    session.log.detail(`remove file '${repo.fullPath(path)}' from resumed backup (${reason})`);
+    await repo.storage.remove(path);
+  };
+  const walk = async (name: string): Promise<void> => {
+    for (const entry of await repo.storage.list(`${base}/${name}`)) {
+      const child = name === '' ? entry.name : `${name}/${entry.name}`;
+      const path = `${base}/${child}`;
+      if (entry.type === 'path') {
+        if (paths.has(child)) await walk(child);
+        else await repo.storage.removeTree(path);
+        continue;
+      }
+      if (name === '' && entry.name.startsWith('backup.manifest')) continue;
+      if (entry.type !== 'file') {
+        await repo.storage.remove(path);
+        continue;
+      }
+      if (!child.endsWith(suffix)) {
+        await remove(path, 'mismatched compression type');
+        continue;
+      }
+      const judgement = judge(child.slice(0, child.length - suffix.length), manifest, resumed.manifest);
+      if (typeof judgement === 'string') await remove(path, judgement);
+      else kept.set(judgement.index, judgement.before);
+    }
+  };
+  await walk('');
+  return kept;
+}
+
+function judge(name: string, manifest: Manifest, aborted: Manifest): string | { index: number; before: ManifestFile } {
+  const index = manifest.files.find(name);
+  if (index === undefined) return 'missing in manifest';
+  const priorIndex = aborted.files.find(name);
+  if (priorIndex === undefined) return 'missing in resumed manifest';
+  const before = aborted.files.get(priorIndex);
+  const now = manifest.files.get(index);
+  if (before.size === 0 || now.size === 0) return 'zero size';
+  if (before.checksum === undefined) return 'no checksum in resumed manifest';
+  if (before.sizeOriginal !== now.size) return 'mismatched size';
+  if (before.timestamp !== now.timestamp) return 'mismatched timestamp';
+  if (before.blockSize !== now.blockSize || before.bundleId > 0) return 'stored in another way';
+  return { index, before };
+}
+
+/** What a resumed set must keep using. */
+export function resumedPass(resumed: Resumable | undefined, isEncrypted: boolean): string | undefined {
+  const pass = resumed?.manifest.header.cipherPass;
+  if (resumed !== undefined && isEncrypted && pass === undefined) {
+    throw new BackstopError('format', `manifest of aborted backup '${resumed.label}' has no passphrase`, {
+      hint: 'remove the directory of this backup from the repository.',
+    });
+  }
+  return pass;
+}
