@@ -2,11 +2,11 @@
 
 /**
  * `1010.6KB`: 1024 steps, one decimal. The real tool floors to two decimals and then rounds half up to one; `.0` is
- * dropped. Sizes stop at PB.
+ * dropped. Units stop at GB, as the real tool's do: 2 TiB is `2048GB`.
  */
 export function formatSize(bytes: number): string {
   if (bytes < 1024) return `${bytes}B`;
-  const names = ['KB', 'MB', 'GB', 'TB', 'PB'] as const;
+  const names = ['KB', 'MB', 'GB'] as const;
   let unit = 1024;
   let index = 0;
   while (index < names.length - 1 && bytes >= unit * 1024) {

@@ -100,7 +100,8 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       locks: held,
       stanzas: context.stanzas,
       progress: progress => {
-        for (const lock of held) lock.note(progress);
+        // info adds up what the locks of all repositories say: only the first, and the one without a key, speak
+        for (const lock of new Set([held[0], held.at(-1)])) lock?.note(progress);
         showProgress(settings, progress);
       },
       print: text => writeAll(1, text),

@@ -171,7 +171,12 @@ function looksLikeJson(raw: string): boolean {
   }
 }
 
-const excerpt = (line: string): string => `'${line.length > 80 ? `${line.slice(0, 80)}...` : line}'`;
+/** The start of a line for a message; what could move a terminal's cursor is masked. */
+function excerpt(line: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is masked
+  const text = line.slice(0, 80).replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+  return `'${text}${line.length > 80 ? '...' : ''}'`;
+}
 
 /** Writes an info file entry by entry. Sections and keys must come in byte order. */
 export class InfoTextWriter {
