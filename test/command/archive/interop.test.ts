@@ -57,12 +57,13 @@ describe.skipIf(real === undefined)('with the real pgbackrest', () => {
       `${getter} gets what ${pusher} pushed: $type, passphrase $cipherPass`,
       async ({ type, cipherPass }) => {
         const { bed, tools } = await makeTools(cipherPass);
-        const content = {
-          [segment]: bed.segment(segment),
-          [`${segment}.partial`]: bed.segment(`${segment}.partial`, 'partial'),
-          '00000002.history': Buffer.from('1\t0/4000000\tno recovery target specified\n'),
-          [`${segment}.00000028.backup`]: Buffer.from('START WAL LOCATION: 0/4000028\n'),
-        };
+        const content: Record<string, Buffer> = { [segment]: bed.segment(segment) };
+        // what follows does not depend on the compression
+        if (type === 'gz') {
+          content[`${segment}.partial`] = bed.segment(`${segment}.partial`, 'partial');
+          content['00000002.history'] = Buffer.from('1\t0/4000000\tno recovery target specified\n');
+          content[`${segment}.00000028.backup`] = Buffer.from('START WAL LOCATION: 0/4000028\n');
+        }
         for (const [name, bytes] of Object.entries(content)) {
           bed.write(`data/pg_wal/${name}`, bytes);
           expect(await tools[pusher].push(name, `--compress-type=${type}`)).toMatchObject({ code: 0 });
