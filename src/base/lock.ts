@@ -5,7 +5,6 @@
  * ends; the lock stays with our descriptor until it is closed or the process dies, however it dies. Measured: 2 to 3 ms,
  * against 9 to 12 ms to load a foreign-function library.
  */
-import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   fstatSync,
@@ -161,6 +160,8 @@ const constantsReadWriteCreate = 0o2 | 0o100;
 const heldElsewhere = 75;
 
 function tryFlock(descriptor: number): boolean {
+  // loading the module takes 3 ms, which commands without locks need not spend
+  const { spawnSync } = process.getBuiltinModule('node:child_process');
   const result = spawnSync('flock', ['-n', '-x', '-E', String(heldElsewhere), '3'], {
     stdio: ['ignore', 'ignore', 'pipe', descriptor],
     // the child needs the search path only: secrets in the environment stay with us

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { BackstopError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Cluster, ClusterConfig } from '../postgres/cluster.ts';
-import { type FoundClusters, findClusters } from '../postgres/find-cluster.ts';
+import type { FoundClusters } from '../postgres/find-cluster.ts';
 import { StanzaRepo } from '../repo/stanza-repo.ts';
 import { openClusterStorage, openRepoStorage, type RepoSettings } from '../storage/drivers.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -112,12 +112,14 @@ export function openClusterFiles(cluster: ClusterSettings): Promise<Storage> {
  * Connects to the configured clusters and tells primary from standby.
  * @param standby whether a standby is wanted
  */
-export function findSessionClusters(
+export async function findSessionClusters(
   session: RepoSession,
   standby: 'y' | 'n' | 'prefer',
   primaryRequired = true,
 ): Promise<FoundClusters> {
   const { values, command } = session.settings;
+  // archive commands open repositories too, and never a server
+  const { findClusters } = await import('../postgres/find-cluster.ts');
   return findClusters(clusterSettings(session), {
     command,
     timeout: values['db-timeout'] ?? 1_800_000,

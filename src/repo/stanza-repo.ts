@@ -12,8 +12,6 @@ import { type BackupInfo, decodeBackupInfo, encodeBackupInfo } from './backup-in
 import type { BackupLabel } from './label.ts';
 import { archiveInfoFile, backupInfoFile, copySuffix, manifestFile } from './layout.ts';
 import type { Manifest } from './manifest/manifest.ts';
-import { ManifestReader } from './manifest/read.ts';
-import { writeManifest } from './manifest/write.ts';
 import { copyStored, finishSink, readStored, readStoredThrough, writeStored } from './stored.ts';
 
 /** An info file is small: 100,000 backups are far below. */
@@ -83,6 +81,8 @@ export class StanzaRepo {
 
   /** Reads one file as a manifest. */
   async readManifest(path: string, passphrase: string | undefined): Promise<Manifest> {
+    // archive commands use this class too, and never read a manifest
+    const { ManifestReader } = await import('./manifest/read.ts');
     const reader = new ManifestReader();
     await readStoredThrough(this.storage, path, passphrase, chunk => reader.push(chunk));
     return reader.end();
@@ -162,6 +162,7 @@ async function encodeManifest(
     ...(compress ? [{ step: 'compress', type: 'gz', level: 9, raw: false } as const] : []),
     ...(passphrase === undefined ? [] : [{ step: 'encrypt', passphrase, raw: false } as const]),
   ];
+  const { writeManifest } = await import('./manifest/write.ts');
   const waiting: Promise<void>[] = [];
   const pipeline = openPipeline(steps, openCodecs(), chunk => {
     const pressure = sink.write(chunk);
