@@ -8,7 +8,7 @@ import { serveJobs } from '../parallel/thread-port.ts';
 async function openJobs(data: BackupThreadData | RestoreThreadData) {
   switch (data.command) {
     case 'backup':
-      return (await import('../command/backup/job.ts')).openBackupJobs(data);
+      return (await import('../command/backup/worker.ts')).openBackupJobs(data);
     case 'restore':
       return (await import('../command/restore/job.ts')).openRestoreJobs(data);
   }

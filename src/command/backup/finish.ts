@@ -23,6 +23,7 @@ import {
 import { compressSuffix, type Manifest, pgDataTarget, storedIn } from '../../repo/manifest/manifest.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink } from '../../repo/stored.ts';
+import { storeSteps } from '../../repo/stored-steps.ts';
 import { type ArchivedWal, checkWalChecksum, waitForWal, walChecksumId, walReadSteps } from '../../repo/wal-store.ts';
 import { pump } from '../../storage/pump.ts';
 import type { Session } from '../session.ts';
@@ -100,12 +101,7 @@ async function storeText(
   const altered = compressType !== 'none' || header.cipherPass !== undefined;
   const spec: StepSpec[] = [
     { step: 'hash', algorithm: 'sha1', id: 'content' },
-    ...(compressType === 'none'
-      ? []
-      : [{ step: 'compress', type: compressType, level: compressLevel, raw: false } as const]),
-    ...(header.cipherPass === undefined
-      ? []
-      : [{ step: 'encrypt', passphrase: header.cipherPass, raw: false } as const]),
+    ...storeSteps({ compressType, compressLevel, cipherPass: header.cipherPass, raw: false }),
     { step: 'hash', algorithm: 'sha1', id: 'stored' },
     { step: 'count', id: 'stored-size' },
   ];
@@ -170,12 +166,7 @@ async function copyWal(
     const spec: StepSpec[] = [
       ...walReadSteps(wal, archiveInfo.cipherPass),
       { step: 'count', id: 'size' },
-      ...(compressType === 'none'
-        ? []
-        : [{ step: 'compress', type: compressType, level: compressLevel, raw: false } as const]),
-      ...(header.cipherPass === undefined
-        ? []
-        : [{ step: 'encrypt', passphrase: header.cipherPass, raw: false } as const]),
+      ...storeSteps({ compressType, compressLevel, cipherPass: header.cipherPass, raw: false }),
       { step: 'count', id: 'stored-size' },
     ];
     await prepareSteps(spec, codecs);

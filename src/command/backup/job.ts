@@ -92,10 +92,3 @@ export type BackupFileResult =
 export type BackupJobs = {
   readonly 'backup-files': { readonly input: BackupFilesInput; readonly output: readonly BackupFileResult[] };
 };
-
-/** Opens what the jobs of a thread need, once. */
-export async function openBackupJobs(data: BackupThreadData) {
-  const { openBackupWorker } = await import('./worker.ts');
-  const worker = await openBackupWorker(data);
-  return { 'backup-files': (input: BackupFilesInput) => worker.copyFiles(input) };
-}

@@ -18,6 +18,7 @@ import {
 } from '../../repo/block/incremental.ts';
 import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
 import { emptyChecksum } from '../../repo/manifest/manifest.ts';
+import { loadSteps, storeSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage } from '../../storage/drivers.ts';
 import { readAgain } from '../../storage/posix/read-again.ts';
 import { MemorySink, pump } from '../../storage/pump.ts';
@@ -40,17 +41,18 @@ interface Destination {
   readonly raw: boolean;
 }
 
-export async function openBackupWorker(data: BackupThreadData): Promise<BackupWorker> {
+/** Opens what the jobs of a thread need, once. */
+export async function openBackupJobs(data: BackupThreadData) {
   const clusters = new Map<number, ClusterFiles>();
   for (const { key, path, host } of data.clusters) {
     clusters.set(key, { storage: await openClusterStorage({ key, ...(host === undefined ? {} : { host }) }), path });
   }
   const worker = new BackupWorker(data, await openRepoStorage(data.repo), clusters);
   await worker.prepare();
-  return worker;
+  return { 'backup-files': (input: BackupFilesInput) => worker.copyFiles(input) };
 }
 
-export class BackupWorker {
+class BackupWorker {
   readonly #data: BackupThreadData;
   readonly #repo: Storage;
   readonly #clusters: ReadonlyMap<number, ClusterFiles>;
@@ -67,7 +69,7 @@ export class BackupWorker {
   }
 
   async prepare(): Promise<void> {
-    await prepareSteps(this.#storeSteps(false), this.#codecs);
+    await prepareSteps(storeSteps({ ...this.#data, raw: false }), this.#codecs);
   }
 
   /**
@@ -253,7 +255,7 @@ export class BackupWorker {
   }
 
   #specOf(task: BackupFileTask, { bundleId, offset, raw }: Destination): Spec[] {
-    const { pageSize, pageHeaderCheck, cipherPass } = this.#data;
+    const { pageSize, pageHeaderCheck } = this.#data;
     const { block, pageSegment } = task;
     const spec: Spec[] = [
       { step: 'hash', algorithm: 'sha1', id: 'content' },
@@ -264,7 +266,7 @@ export class BackupWorker {
     }
     const plain = spec.length;
     if (block === undefined) {
-      spec.push(...this.#storeSteps(raw));
+      spec.push(...storeSteps({ ...this.#data, raw }));
     } else {
       const { blockSize, checksumSize, superBlockSize, reference } = block;
       spec.push({
@@ -276,8 +278,8 @@ export class BackupWorker {
         reference,
         bundleId,
         offset,
-        superBlockSteps: this.#storeSteps(true),
-        mapSteps: cipherPass === undefined ? [] : [{ step: 'encrypt', passphrase: cipherPass, raw: true }],
+        superBlockSteps: storeSteps({ ...this.#data, raw: true }),
+        mapSteps: storeSteps({ ...this.#data, compressType: 'none', raw: true }),
       });
     }
     if (spec.length > plain) {
@@ -294,8 +296,7 @@ export class BackupWorker {
 
   async #readMap({ priorMap, blockSize, checksumSize }: BlockTask): Promise<BlockItem[] | undefined> {
     if (priorMap === undefined) return undefined;
-    const { cipherPass } = this.#data;
-    const spec: StepSpec[] = cipherPass === undefined ? [] : [{ step: 'decrypt', passphrase: cipherPass, raw: true }];
+    const spec = loadSteps({ ...this.#data, compressType: 'none', raw: true });
     const source = await this.#repo.read(priorMap.path, { offset: priorMap.offset, length: priorMap.length });
     const sink = new MemorySink(priorMap.length);
     const pipeline = openPipeline(spec, this.#codecs, chunk => sink.write(chunk));
@@ -339,14 +340,6 @@ export class BackupWorker {
       if (task.mayVanish && isKind(error, 'file-missing')) return undefined;
       throw error;
     }
-  }
-
-  #storeSteps(raw: boolean): StepSpec[] {
-    const { compressType: type, compressLevel: level, cipherPass } = this.#data;
-    const steps: StepSpec[] = [];
-    if (type !== 'none') steps.push({ step: 'compress', type, level, raw });
-    if (cipherPass !== undefined) steps.push({ step: 'encrypt', passphrase: cipherPass, raw });
-    return steps;
   }
 }
 

@@ -8,6 +8,7 @@ import { loadXxh128, type Xxh128 } from '../../codec/xxhash.ts';
 import { isBackupLabel } from '../../repo/label.ts';
 import { backupFile } from '../../repo/layout.ts';
 import type { CompressType } from '../../repo/manifest/manifest.ts';
+import { loadSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
 import { pump } from '../../storage/pump.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -71,7 +72,7 @@ export async function openRestoreJobs(data: RestoreThreadData) {
     codecs,
     bufferPool(data.bufferSize),
   );
-  await prepareSteps(worker.steps(false), codecs);
+  await prepareSteps(loadSteps({ ...data, raw: false }), codecs);
   return { 'restore-files': (input: readonly RestoreFileTask[]) => worker.restoreFiles(input) };
 }
 
@@ -115,7 +116,7 @@ class RestoreWorker {
       try {
         return await this.#restoreBlocks(task, task.block, buffer, commits);
       } catch (error) {
-        throw named(error, task);
+        throw named(error, task, this.#data.repo.path);
       }
     }
     const sink = await this.#files.write(task.path, {
@@ -130,7 +131,7 @@ class RestoreWorker {
       if (task.size > 0 && !task.zero) {
         const source = await this.#repo.read(task.repoPath, { offset: task.offset, length: task.sizeRepo });
         const spec: StepSpec[] = [
-          ...this.steps(task.raw),
+          ...loadSteps({ ...this.#data, raw: task.raw }),
           { step: 'limit', max: task.size },
           { step: 'hash', algorithm: 'sha1', id: 'content' },
           { step: 'count', id: 'size' },
@@ -155,7 +156,7 @@ class RestoreWorker {
       commits.push(commit);
     } catch (error) {
       await sink.abort();
-      throw named(error, task);
+      throw named(error, task, this.#data.repo.path);
     } finally {
       pipeline?.close();
     }
@@ -168,7 +169,7 @@ class RestoreWorker {
     buffer: Buffer,
     commits: Promise<void>[],
   ): Promise<RestoreFileResult> {
-    const { cipherPass, stanza, references } = this.#data;
+    const { stanza, references } = this.#data;
     this.#hashBlock ??= await loadXxh128();
     const { writer } = await restoreBlocks(
       {
@@ -185,8 +186,8 @@ class RestoreWorker {
         files: this.#files,
         codecs: this.#codecs,
         hash: this.#hashBlock,
-        superBlockSteps: this.steps(true),
-        mapSteps: cipherPass === undefined ? [] : [{ step: 'decrypt', passphrase: cipherPass, raw: true }],
+        superBlockSteps: loadSteps({ ...this.#data, raw: true }),
+        mapSteps: loadSteps({ ...this.#data, compressType: 'none', raw: true }),
         pathOf: ({ reference, bundleId }) => {
           const label = references[reference];
           if (label === undefined || !isBackupLabel(label)) {
@@ -266,27 +267,22 @@ class RestoreWorker {
     if (time !== task.timestamp) utimesSync(task.path, task.timestamp, task.timestamp);
     return 'same-content';
   }
-
-  /** From stored bytes to content. */
-  steps(raw: boolean): StepSpec[] {
-    const { compressType: type, cipherPass } = this.#data;
-    return [
-      ...(cipherPass === undefined ? [] : [{ step: 'decrypt', passphrase: cipherPass, raw } as const]),
-      ...(type === 'none' ? [] : [{ step: 'decompress', type, raw } as const]),
-    ];
-  }
 }
 
 /** A codec knows what is wrong with the bytes, but not whose they are. */
-function named(error: unknown, task: RestoreFileTask): unknown {
+function named(error: unknown, task: RestoreFileTask, repoPath: string): unknown {
   if (!(error instanceof BackstopError) || error.message.includes(task.path) || error.message.includes(task.repoPath)) {
     return error;
   }
-  return new BackstopError(error.kind, `error restoring '${task.path}' from '${task.repoPath}': ${error.message}`, {
-    cause: error,
-    hint:
-      error.hints.length > 0
-        ? error.hints
-        : 'the file in the repository is damaged: run verify, and restore another backup set.',
-  });
+  return new BackstopError(
+    error.kind,
+    `error restoring '${task.path}' from '${repoPath === '/' ? '' : repoPath}${task.repoPath}': ${error.message}`,
+    {
+      cause: error,
+      hint:
+        error.hints.length > 0
+          ? error.hints
+          : 'the file in the repository is damaged: run verify, and restore another backup set.',
+    },
+  );
 }

@@ -1,0 +1,99 @@
+/** Reads info files and manifests for verify: both copies, and what is wrong with them. */
+import { createHash } from 'node:crypto';
+import { type BackstopError, isBackstopError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import { type ArchiveInfo, decodeArchiveInfo } from '../../repo/archive-info.ts';
+import { type BackupInfo, decodeBackupInfo } from '../../repo/backup-info.ts';
+import { isSameDb } from '../../repo/history.ts';
+import { archiveInfoFile, backupInfoFile, copySuffix } from '../../repo/layout.ts';
+import { checkInfoPair } from '../../repo/stanza-database.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { readStored, readStoredThrough } from '../../repo/stored.ts';
+
+/** An info file of 100,000 backups is far below. */
+const infoLimit = 1024 * 1024 * 1024;
+
+/** A file, or what kept it from being read, and the SHA-1 of its decrypted bytes. */
+type Loaded<T> = { readonly value: T; readonly checksum: string } | { readonly error: BackstopError };
+
+/** @returns undefined when neither copy is usable */
+export async function findArchiveInfo(repo: StanzaRepo, log: Log): Promise<ArchiveInfo | undefined> {
+  return await findInfo(repo, archiveInfoFile(repo.stanza), 'archive.info', decodeArchiveInfo, log);
+}
+
+/** @returns undefined when neither copy is usable */
+export async function findBackupInfo(repo: StanzaRepo, log: Log): Promise<BackupInfo | undefined> {
+  return await findInfo(repo, backupInfoFile(repo.stanza), 'backup.info', decodeBackupInfo, log);
+}
+
+async function findInfo<T>(
+  repo: StanzaRepo,
+  path: string,
+  name: string,
+  decode: (bytes: Uint8Array) => T,
+  log: Log,
+): Promise<T | undefined> {
+  const { cipherPass } = repo.settings;
+  const load = (from: string) =>
+    attempt(repo, from, log, async hash => {
+      const bytes = await readStored(repo.storage, from, cipherPass, infoLimit);
+      hash(bytes);
+      return decode(bytes);
+    });
+  const main = await load(path);
+  const copy = await load(path + copySuffix);
+  if ('value' in main) {
+    if ('value' in copy && copy.checksum !== main.checksum) log.detail(`${name}${copySuffix} does not match ${name}`);
+    return main.value;
+  }
+  return 'value' in copy ? copy.value : undefined;
+}
+
+/** Whether the copy of a file holds the same; a copy that cannot be read is told of in the log. */
+export async function compareCopy(
+  repo: StanzaRepo,
+  path: string,
+  passphrase: string | undefined,
+  checksum: string,
+  log: Log,
+): Promise<boolean> {
+  const copy = await attempt(repo, path + copySuffix, log, hash =>
+    readStoredThrough(repo.storage, path + copySuffix, passphrase, hash),
+  );
+  return 'error' in copy || copy.checksum === checksum;
+}
+
+/** Loads a file; a failure is told of in the log and is part of the answer. */
+export async function attempt<T>(
+  repo: StanzaRepo,
+  path: string,
+  log: Log,
+  load: (hash: (bytes: Uint8Array) => void) => Promise<T>,
+): Promise<Loaded<T>> {
+  const hash = createHash('sha1');
+  try {
+    const value = await load(bytes => void hash.update(bytes));
+    return { value, checksum: hash.digest('hex') };
+  } catch (error) {
+    if (!isBackstopError(error)) throw error;
+    log.detail(error.kind === 'checksum' ? `${error.message} ${repo.fullPath(path)}` : error.message);
+    return { error };
+  }
+}
+
+/** @throws file-invalid, format when the two files do not tell of the same clusters */
+export function compareHistories(archive: ArchiveInfo, backup: BackupInfo): string | undefined {
+  try {
+    checkInfoPair(archive, backup);
+  } catch (error) {
+    if (!isBackstopError(error)) throw error;
+    return error.text;
+  }
+  const same =
+    archive.history.length === backup.history.length &&
+    archive.history.every((db, index) => {
+      const other = backup.history[index];
+      return other !== undefined && db.id === other.id && isSameDb(db, other);
+    });
+  return same ? undefined : 'archive and backup history lists do not match';
+}
