@@ -2,21 +2,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { BackupThreadData } from '../command/backup/job.ts';
 import type { RestoreThreadData } from '../command/restore/job.ts';
+import type { VerifyThreadData } from '../command/verify/job.ts';
 import { serveJobs } from '../parallel/thread-port.ts';
 
 /** The jobs of each command. A new command with jobs is one line here. */
-async function openJobs(data: BackupThreadData | RestoreThreadData) {
+type ThreadData = BackupThreadData | RestoreThreadData | VerifyThreadData;
+
+async function openJobs(data: ThreadData) {
   switch (data.command) {
     case 'backup':
       return (await import('../command/backup/worker.ts')).openBackupJobs(data);
     case 'restore':
       return (await import('../command/restore/job.ts')).openRestoreJobs(data);
+    case 'verify':
+      return (await import('../command/verify/job.ts')).openVerifyJobs(data);
   }
 }
 
 if (parentPort === null) throw new Error('this is the entry of worker threads');
-serveJobs(
-  parentPort,
-  openJobs(workerData as BackupThreadData | RestoreThreadData),
-  (workerData as BackupThreadData).retry,
-);
+serveJobs(parentPort, openJobs(workerData as ThreadData), (workerData as ThreadData).retry);

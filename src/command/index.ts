@@ -14,4 +14,5 @@ export const commandModules: Loaders = {
   'stanza-create': () => import('./stanza/create.ts'),
   start: () => import('./control/start.ts'),
   stop: () => import('./control/stop.ts'),
+  verify: () => import('./verify/index.ts'),
 };

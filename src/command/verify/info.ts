@@ -81,7 +81,7 @@ export async function attempt<T>(
   }
 }
 
-/** @throws file-invalid, format when the two files do not tell of the same clusters */
+/** @returns what the two files do not agree on, if anything */
 export function compareHistories(archive: ArchiveInfo, backup: BackupInfo): string | undefined {
   try {
     checkInfoPair(archive, backup);

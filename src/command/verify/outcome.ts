@@ -34,8 +34,6 @@ export interface BackupOutcome {
   readonly faults: FaultCounts;
   /** Faults by place (see placeOf() in backup-files.ts): backups that refer to a bad file have it too. */
   readonly bad: Map<string, Fault>;
-  /** Every file was looked at: what refers to them need not be read again. */
-  complete: boolean;
 }
 
 export const newArchiveOutcome = (archiveId: ArchiveId): ArchiveOutcome => ({
@@ -53,5 +51,4 @@ export const newBackupOutcome = (label: BackupLabel): BackupOutcome => ({
   valid: 0,
   faults: noFaults(),
   bad: new Map(),
-  complete: false,
 });

@@ -1,0 +1,132 @@
+/** Turns the files of one manifest into jobs for verify. Walks the table; makes no list of files but those in bundles. */
+import { BackstopError } from '../../base/error.ts';
+import type { CompressType } from '../../codec/compress.ts';
+import { isBackupLabel } from '../../repo/label.ts';
+import { backupFile } from '../../repo/layout.ts';
+import type { ManifestFile } from '../../repo/manifest/file-table.ts';
+import { compressSuffix, emptyChecksum, type Manifest } from '../../repo/manifest/manifest.ts';
+import type { VerifyTask } from './job.ts';
+
+const jobBytes = 4 * 1024 * 1024;
+const jobFiles = 64;
+
+/** What is to be done for each file, by its index. */
+export const nothingToDo = 0;
+export const readAlone = 1;
+export const readFromBundle = 2;
+export type FileWork = typeof nothingToDo | typeof readAlone | typeof readFromBundle;
+
+/** Stored for a file, or for the bundle it is in. */
+export function placeOf(stanza: string, manifest: Manifest, file: ManifestFile): string {
+  const { header } = manifest;
+  const label = file.reference ?? header.label;
+  if (!isBackupLabel(label)) throw new BackstopError('format', `manifest refers to '${label}', which is no backup`);
+  const { name, bundleId } = file;
+  // a file of a block-incremental backup has no map, and is stored whole, when it has no blocks
+  const blockSize = file.blockMapSize > 0 ? file.blockSize : 0;
+  return backupFile(stanza, label, { name, bundleId, blockSize }, compressSuffix(header.options.compressType));
+}
+
+/** What a worker is to read for a file. */
+export function taskOf(stanza: string, manifest: Manifest, file: ManifestFile): VerifyTask {
+  const { header } = manifest;
+  const path = placeOf(stanza, manifest, file);
+  const isBundled = file.bundleId > 0;
+  const part = isBundled ? { part: { offset: file.bundleOffset, length: file.sizeRepo } } : {};
+  if (file.checksumRepo !== undefined) return { path, ...part, checksum: file.checksumRepo, size: file.sizeRepo };
+  const type = header.options.compressType;
+  return {
+    path,
+    ...part,
+    checksum: file.size === 0 ? emptyChecksum : (file.checksum ?? ''),
+    size: file.size,
+    decode: {
+      ...(type === 'none' ? {} : { compression: type satisfies CompressType }),
+      ...(header.cipherPass === undefined ? {} : { passphrase: header.cipherPass }),
+      raw: isBundled && header.bundleRaw,
+    },
+  };
+}
+
+/**
+ * Indexes of files that a job reads together: large ones alone and first, members of a bundle in the order in which they
+ * lie there.
+ * @param work what is to be done, by index
+ */
+export function* queueFiles({ files }: Manifest, work: Uint8Array): Generator<number[]> {
+  const isLarge = (file: ManifestFile) => file.sizeRepo >= jobBytes;
+  for (let index = 0; index < work.length; index++) {
+    if (work[index] === readAlone && isLarge(files.get(index))) yield [index];
+  }
+  yield* fill(bundleOrder(files, work), index => files.get(index));
+  yield* fill(smallFiles(files, work, isLarge), index => files.get(index));
+}
+
+function* smallFiles(
+  files: Manifest['files'],
+  work: Uint8Array,
+  isLarge: (file: ManifestFile) => boolean,
+): Generator<number> {
+  for (let index = 0; index < work.length; index++) {
+    if (work[index] === readAlone && !isLarge(files.get(index))) yield index;
+  }
+}
+
+function* fill(indexes: Iterable<number>, file: (index: number) => ManifestFile): Generator<number[]> {
+  let job: number[] = [];
+  let bytes = 0;
+  for (const index of indexes) {
+    const { sizeRepo } = file(index);
+    if (job.length > 0 && (bytes + sizeRepo > jobBytes || job.length === jobFiles)) {
+      yield job;
+      job = [];
+      bytes = 0;
+    }
+    job.push(index);
+    bytes += sizeRepo;
+  }
+  if (job.length > 0) yield job;
+}
+
+/** Members of bundles, bundle by bundle: two passes over the table put them in place, so that only bundles are sorted. */
+function* bundleOrder(files: Manifest['files'], work: Uint8Array): Generator<number> {
+  const numbers = new Map<string, number>();
+  const counts: number[] = [];
+  const bundleOf = ({ reference = '', bundleId }: ManifestFile) => {
+    const key = `${reference}/${bundleId}`;
+    let number = numbers.get(key);
+    if (number === undefined) {
+      number = counts.length;
+      numbers.set(key, number);
+      counts.push(0);
+    }
+    return number;
+  };
+  let total = 0;
+  for (let index = 0; index < work.length; index++) {
+    if (work[index] !== readFromBundle) continue;
+    const number = bundleOf(files.get(index));
+    counts[number] = (counts[number] ?? 0) + 1;
+    total++;
+  }
+  const order = new Uint32Array(total);
+  const ends: number[] = [];
+  let start = 0;
+  for (const count of counts) {
+    ends.push(start);
+    start += count;
+  }
+  for (let index = 0; index < work.length; index++) {
+    if (work[index] !== readFromBundle) continue;
+    const number = bundleOf(files.get(index));
+    const at = ends[number] ?? 0;
+    order[at] = index;
+    ends[number] = at + 1;
+  }
+  start = 0;
+  for (const end of ends) {
+    const members = Array.from(order.subarray(start, end), index => ({ index, offset: files.get(index).bundleOffset }));
+    for (const { index } of members.sort((a, b) => a.offset - b.offset)) yield index;
+    start = end;
+  }
+}
