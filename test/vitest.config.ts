@@ -10,6 +10,9 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    // vitest's own options for its workers are not for the programs that tests start: another user cannot read the
+    // file of vitest's that they name.
+    env: { NODE_OPTIONS: '' },
     projects: [
       {
         extends: true,
