@@ -44,18 +44,22 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   let begun = false;
   const rule = commands[settings.command];
   const line = (text: string) => (rule.logLevel === 'info' ? log.info(text) : log.debug('cli::run', text));
+  /** What runs now, and since when. */
+  let current: { readonly command: RunCommand; readonly started: number } = { command: settings.command, started };
 
+  const end = (outcome: { readonly code: number; readonly error?: BackstopError }): void => {
+    if (outcome.error !== undefined) log.error(outcome.error);
+    if (!begun) return;
+    const duration = timestamp ? ` (${Math.round(clock.monotonic() - current.started)}ms)` : '';
+    line(
+      outcome.error === undefined
+        ? `${current.command} command end: completed successfully${duration}`
+        : `${current.command} command end: aborted with exception [${String(outcome.code).padStart(3, '0')}]`,
+    );
+  };
   /** Ends the command in the log, frees the locks. After it nothing is said any more. */
   const finish = (outcome: { readonly code: number; readonly error?: BackstopError }): number => {
-    if (outcome.error !== undefined) log.error(outcome.error);
-    if (begun) {
-      const duration = timestamp ? ` (${Math.round(clock.monotonic() - started)}ms)` : '';
-      line(
-        outcome.error === undefined
-          ? `${settings.command} command end: completed successfully${duration}`
-          : `${settings.command} command end: aborted with exception [${String(outcome.code).padStart(3, '0')}]`,
-      );
-    }
+    end(outcome);
     for (const lock of held.reverse()) lock.release();
     held.length = 0;
     log.closeFile();
@@ -80,16 +84,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     held.push(...takeLocks(settings, execId));
     for (const warning of context.afterBegin.warnings) log.warn(warning);
     if (context.afterBegin.error !== undefined) throw context.afterBegin.error;
-    const load = commandModules[settings.command] as (() => Promise<CommandModule<RunCommand>>) | undefined;
-    if (load === undefined) {
-      throw new BackstopError(
-        'feature-not-supported',
-        `command '${settings.command}' is not supported by this version of pgbackstop`,
-        {
-          hint: 'the command and its options are known, but it is not built yet.',
-        },
-      );
-    }
+    const afterwards: Settings[] = [];
     const session: Session = {
       settings,
       log,
@@ -105,9 +100,16 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
         showProgress(settings, progress);
       },
       print: text => writeAll(1, text),
-      within: (inner, run) => runWithin(session, inner, run),
+      afterwards: next => void afterwards.push(next as unknown as Settings),
     };
-    const code = await (await load()).run(session as never);
+    let code = await runModule(session);
+    for (const next of afterwards) {
+      end({ code: 0 });
+      session.progress(undefined);
+      current = { command: next.command, started: clock.monotonic() };
+      line(beginLine(next, context.version, execId));
+      code = await runModule({ ...session, settings: next });
+    }
     return finish({ code: code ?? 0 });
   } catch (thrown) {
     const error = asBackstopError(thrown);
@@ -120,18 +122,18 @@ function beginLine(settings: Settings, version: string, execId: string): string 
   return `${settings.command}${role} command begin ${version}:${formatParams(settings)}${formatOptions(settings, execId)}`;
 }
 
-/** Begin and end lines around a command that runs inside another one, under the same locks. */
-async function runWithin<D extends RunCommand>(
-  outer: Session,
-  settings: Settings<D>,
-  run: (session: Session<D>) => Promise<void>,
-): Promise<void> {
-  const started = outer.clock.monotonic();
-  outer.log.info(beginLine(settings as never, outer.version, outer.execId));
-  await run({ ...outer, settings } as unknown as Session<D>);
-  const timestamp = outer.settings.values['log-timestamp'] ?? true;
-  const duration = timestamp ? ` (${Math.round(outer.clock.monotonic() - started)}ms)` : '';
-  outer.log.info(`${settings.command} command end: completed successfully${duration}`);
+/** @throws feature-not-supported for a command that is known, but not built */
+async function runModule(session: Session): Promise<number | undefined> {
+  const { command } = session.settings;
+  const load = commandModules[command] as (() => Promise<CommandModule<RunCommand>>) | undefined;
+  if (load === undefined) {
+    throw new BackstopError(
+      'feature-not-supported',
+      `command '${command}' is not supported by this version of pgbackstop`,
+      { hint: 'the command and its options are known, but it is not built yet.' },
+    );
+  }
+  return await (await load()).run(session as never);
 }
 
 /** @throws option-invalid when root runs a command without leave */

@@ -26,13 +26,10 @@ export interface Session<C extends CommandName = RunCommand> {
   /** Writes to standard output, for commands whose result is text. */
   readonly print: (text: string) => void;
   /**
-   * Logs the begin line of a command that runs inside this one (expire after backup), runs it and logs its end. The
-   * locks stay as they are.
+   * Has another command run after this one has ended well (expire after backup): under the same locks, with begin and end
+   * lines of its own. Its failure is the failure of the process.
    */
-  readonly within: <D extends RunCommand>(
-    settings: Settings<D>,
-    run: (session: Session<D>) => Promise<void>,
-  ) => Promise<void>;
+  readonly afterwards: <D extends RunCommand>(settings: Settings<D>) => void;
 }
 
 /** A command's module: what `command/index.ts` loads when it is asked for. */

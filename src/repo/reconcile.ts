@@ -14,9 +14,11 @@ import type { StanzaRepo } from './stanza-repo.ts';
 export interface ReconcileOptions {
   readonly warn: (message: string) => void;
   readonly version: string;
+  /** True: nothing is saved. */
+  readonly dryRun?: boolean;
 }
 
-/** @returns the info as it is now; saved when anything changed */
+/** @returns the info as it is now; saved when anything changed, but for a dry run */
 export async function reconcileBackupInfo(
   repo: StanzaRepo,
   info: BackupInfo,
@@ -46,7 +48,7 @@ export async function reconcileBackupInfo(
   const unchanged = backups.length === info.backups.length && info.backups.every(entry => listed.has(entry.label));
   if (unchanged) return info;
   const result = { ...info, backups: backups.sort((a, b) => compareBytes(a.label, b.label)) };
-  await repo.saveBackupInfo(result, options.version);
+  if (options.dryRun !== true) await repo.saveBackupInfo(result, options.version);
   return result;
 }
 

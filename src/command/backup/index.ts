@@ -3,6 +3,7 @@ import { BackstopError } from '../../base/error.ts';
 import { OwnerNames } from '../../base/owner.ts';
 import { formatSize } from '../../base/units.ts';
 import { generatePassphrase } from '../../codec/cipher.ts';
+import { deriveSettings } from '../../config/derive.ts';
 import { currentDb } from '../../repo/history.ts';
 import { fullLabelOf } from '../../repo/label.ts';
 import { backupPath, copySuffix, labelPath, manifestFile } from '../../repo/layout.ts';
@@ -154,6 +155,7 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
     await cluster.close();
     await repo.storage.close();
   }
+  if (values['expire-auto']) session.afterwards(deriveSettings(settings, 'expire'));
   return undefined;
 }
 

@@ -1,0 +1,69 @@
+/** A repository while it is expired: what the steps share, and the one place where files are removed, or not. */
+import pLimit from 'p-limit';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import type { Storage } from '../../storage/storage.ts';
+import type { Session } from '../session.ts';
+import type { RetentionOptions } from './retention.ts';
+
+/** Requests under way at once. A local file system works them off one by one; a store far away is waited for. */
+const parallelRequests = 32;
+
+export class ExpiringRepo {
+  readonly session: Session<'expire'>;
+  readonly repo: StanzaRepo;
+  readonly retention: RetentionOptions;
+  readonly #limit = pLimit(parallelRequests);
+
+  constructor(session: Session<'expire'>, repo: StanzaRepo, retention: RetentionOptions) {
+    this.session = session;
+    this.repo = repo;
+    this.retention = retention;
+  }
+
+  get stanza(): string {
+    return this.repo.stanza;
+  }
+
+  get storage(): Storage {
+    return this.repo.storage;
+  }
+
+  /** Decisions are made and told, but nothing is changed. */
+  get dryRun(): boolean {
+    return this.session.settings.values['dry-run'] === true;
+  }
+
+  /** Seconds since the epoch. */
+  get now(): number {
+    return Math.floor(this.session.clock.now() / 1000);
+  }
+
+  info(message: string): void {
+    this.session.log.info(`${this.repo.name}: ${message}`);
+  }
+
+  warn(message: string): void {
+    this.session.log.warn(`${this.repo.name}: ${message}`);
+  }
+
+  detail(message: string): void {
+    this.session.log.detail(`${this.repo.name}: ${message}`);
+  }
+
+  /** Several lists at once, in the order of the paths. */
+  names(paths: readonly string[]): Promise<string[][]> {
+    return this.#limit.map(paths, path => this.storage.names(path));
+  }
+
+  /** Removes files, in no order. */
+  async removeFiles(paths: readonly string[]): Promise<void> {
+    if (this.dryRun) return;
+    await this.#limit.map(paths, path => this.storage.remove(path));
+  }
+
+  /** Removes directories with all they hold, in no order. */
+  async removeTrees(paths: readonly string[]): Promise<void> {
+    if (this.dryRun) return;
+    await this.#limit.map(paths, path => this.storage.removeTree(path));
+  }
+}
