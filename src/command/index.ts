@@ -10,7 +10,6 @@ export const commandModules: Loaders = {
   backup: () => import('./backup/index.ts'),
   check: () => import('./check/index.ts'),
   expire: () => import('./expire/index.ts'),
-  expire: () => import('./expire/index.ts'),
   info: () => import('./info/index.ts'),
   'repo-get': () => import('./repo/get.ts'),
   'repo-ls': () => import('./repo/ls.ts'),
