@@ -83,7 +83,7 @@ export function describeExchange(bench: () => Bench, { name, creator, options }:
       await stanza.run(bench()[tool], 'backup', `--type=${type}`);
       return await stanza.latest(bench().real);
     };
-    const mark = (target: string): Promise<Target> => bench().cluster.markTarget(`${name} ${target}`);
+    const mark = (target: string): Promise<Target> => bench().archiver.markTarget(`${name} ${target}`);
     const expectRestored = (tool: Name, target: Target, ...args: string[]): Promise<void> =>
       expectRestoredTo(stanza, bench()[tool], target, args);
 

@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { TestCluster } from './cluster.ts';
+import { type Target, TestCluster } from './cluster.ts';
 import { giveTo, type RunOptions, type RunResult, runAs } from './unprivileged.ts';
 
 /** How a tool is started: program, and what comes before its own arguments. */
@@ -36,6 +36,7 @@ export class TestStanza {
     const lines = Object.entries({
       'repo1-path': this.repo,
       'log-level-console': 'off',
+      'log-level-stderr': 'error',
       'log-path': join(this.folder, 'log'),
       'lock-path': join(this.folder, 'lock'),
       'spool-path': join(this.folder, 'spool'),
@@ -139,6 +140,16 @@ export class Archiver {
     this.#write(`exec ${line.join(' ')} "$1"`);
   }
 
+  /** As the cluster's own, and waits until the WAL up to the mark is in the repository. */
+  async markTarget(name: string): Promise<Target> {
+    const target = await this.#cluster.markTarget(name);
+    const wal = this.#cluster.binaries.key >= 100000 ? 'wal' : 'xlog';
+    await this.#cluster.waitFor(
+      `select last_archived_wal >= pg_${wal}file_name('${target.lsn}') from pg_stat_archiver`,
+    );
+    return target;
+  }
+
   /** WAL stays where it is until the next use(). */
   pause(): void {
     this.#write('exit 1');
@@ -161,9 +172,10 @@ export function listTree(directory: string, comparedOf: (name: string) => Compar
       const name = path.slice(directory.length + 1);
       const compared = comparedOf(name);
       if (compared === 'nothing') return [];
-      if (entry.isSymbolicLink()) return [`${name} -> ${readlinkSync(path)}`];
       if (entry.isDirectory()) return [`${name}/`];
-      return [compared === 'all' ? `${name} ${sha1(path)}` : name];
+      if (compared === 'name only') return [name];
+      if (entry.isSymbolicLink()) return [`${name} -> ${readlinkSync(path)}`];
+      return [`${name} ${sha1(path)}`];
     })
     .sort();
 }

@@ -10,9 +10,8 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
-  unlinkSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { BackstopError, systemError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
@@ -112,30 +111,30 @@ class Cleaner {
         log.detail(
           link === undefined ? `remove invalid link '${child}'` : `remove link '${child}' because destination changed`,
         );
-        unlinkSync(child);
+        remove(child, 'file');
       } else if (entry.isDirectory()) {
         if (this.#paths.has(childName) && link === undefined) {
           this.directory(childName, child);
         } else if (!isTablespaceRoot) {
           log.detail(`remove invalid path '${child}'`);
-          rmSync(child, { recursive: true });
+          remove(child, 'path');
         }
       } else if (entry.isFile()) {
         const index = link === undefined ? manifest.files.find(childName) : undefined;
         if (index === undefined) {
           log.detail(`remove invalid file '${child}'`);
-          unlinkSync(child);
+          remove(child, 'file');
         } else if (lstatSync(child).nlink > 1) {
           // what we write into it would appear under its other name too, as in the old cluster after pg_upgrade --link
           log.detail(`remove file '${child}' because it has another name`);
-          unlinkSync(child);
+          remove(child, 'file');
         } else {
           const file = manifest.files.get(index);
           this.#setAttributes(child, file, file.mode);
         }
       } else {
         log.detail(`remove special file '${child}'`);
-        unlinkSync(child);
+        remove(child, 'file');
       }
     }
   }
@@ -158,7 +157,11 @@ class Cleaner {
     }
     if ((info.mode & 0o7777) !== mode && !info.isSymbolicLink()) {
       log.detail(`update mode for '${path}' to ${mode.toString(8).padStart(4, '0')}`);
-      chmodSync(path, mode);
+      try {
+        chmodSync(path, mode);
+      } catch (error) {
+        throw systemError(error, { other: 'file-mode' }, `unable to set mode for '${path}'`);
+      }
     }
   }
 }
@@ -172,7 +175,11 @@ export function createDirectories({ manifest, layout, owners }: CleanSettings): 
       const first = mkdirSync(path, { recursive: true, mode: entry.mode });
       if (first === undefined) return;
       chmodSync(path, entry.mode);
-      if (owners.isRoot) lchownSync(path, owner.userId, owner.groupId);
+      // parents that we had to make too, or the owner could not get at what is in them
+      const top = resolve(first);
+      for (let made = resolve(path); owners.isRoot && contains(top, made); made = dirname(made)) {
+        lchownSync(made, owner.userId, owner.groupId);
+      }
     } catch (error) {
       throw systemError(error, { other: 'path-create' }, `unable to create path '${path}'`);
     }
@@ -211,6 +218,17 @@ function makeLink(
     if (isRoot) lchownSync(path, owner.userId, owner.groupId);
   } catch (error) {
     throw systemError(error, { other: 'file-open' }, `unable to create symlink '${path}' to '${destination}'`);
+  }
+}
+
+const contains = (outer: string, inner: string): boolean => inner === outer || inner.startsWith(`${outer}/`);
+
+/** Removes a file, link or directory with all that is in it. @throws file-remove, path-remove */
+function remove(path: string, kind: 'file' | 'path'): void {
+  try {
+    rmSync(path, { recursive: kind === 'path' });
+  } catch (error) {
+    throw systemError(error, { other: `${kind}-remove` }, `unable to remove ${kind} '${path}'`);
   }
 }
 
