@@ -15,7 +15,9 @@ import type { Session } from '../session.ts';
  * of pg1.
  * @throws db-connect without a primary, db-mismatch, and what reading pg_control throws
  */
-export async function readStanzaDatabase(session: Session<'stanza-create'>): Promise<ControlData> {
+export async function readStanzaDatabase(
+  session: Session<'stanza-create'> | Session<'stanza-upgrade'>,
+): Promise<ControlData> {
   if (!session.settings.values.online) {
     const [first] = clusterSettings(session);
     // the configuration always has a pg1

@@ -1,0 +1,71 @@
+/** `stanza-delete`: removes all that a repository holds for a stanza (behaviour, section 3). */
+import { posix } from 'node:path';
+import { BackstopError } from '../../base/error.ts';
+import { archiveInfoFile, archivePath, backupInfoFile, backupPath, copySuffix } from '../../repo/layout.ts';
+import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { openClusterStorage } from '../../storage/drivers.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { clusterSettings, openClusterFiles, openRepo, repoSettings, stanzaOf } from '../open.ts';
+import type { Session } from '../session.ts';
+import { stopFile } from '../stop-file.ts';
+
+export async function run(session: Session<'stanza-delete'>): Promise<undefined> {
+  // the configuration asks for --repo unless the only repository is the first
+  const [first] = repoSettings(session);
+  const repo = await openRepo(session, first as NonNullable<typeof first>);
+  // paths on this host, as those of a cluster are
+  const local = await openClusterStorage({ key: 1 });
+  try {
+    await deleteFrom(session, repo, local);
+  } finally {
+    await local.close();
+    await repo.storage.close();
+  }
+}
+
+async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, local: Storage): Promise<void> {
+  const { storage, stanza } = repo;
+  const stopped = stopFile(session.settings.values['lock-path'], stanza);
+  const parts = [
+    { path: archivePath(stanza), info: archiveInfoFile(stanza) },
+    { path: backupPath(stanza), info: backupInfoFile(stanza) },
+  ];
+  const found = [];
+  for (const part of parts) {
+    if ((await storage.info(part.path)) === undefined) continue;
+    found.push({ ...part, isEmpty: (await storage.names(part.path)).length === 0 });
+  }
+  if (found.length === 0) return;
+  if (found.some(part => !part.isEmpty)) await checkStopped(session, repo, (await local.info(stopped)) !== undefined);
+  // without its info files nothing can be restored, archived or backed up: nobody meets a half-removed stanza
+  for (const { info, isEmpty } of found) {
+    if (isEmpty) continue;
+    await storage.remove(info);
+    await storage.remove(info + copySuffix);
+  }
+  for (const { path } of found) await storage.removeTree(path);
+  await local.remove(stopped);
+}
+
+/** @throws file-missing when the stanza was not stopped; pg-running when its server runs and force is off */
+async function checkStopped(session: Session<'stanza-delete'>, repo: StanzaRepo, isStopped: boolean): Promise<void> {
+  const stanza = stanzaOf(session);
+  if (!isStopped) {
+    throw new BackstopError('file-missing', `stop file does not exist for stanza '${stanza}'`, {
+      hint: 'has the pgbackrest stop command been run on this server for this stanza?',
+    });
+  }
+  if (session.settings.values.force) return;
+  for (const cluster of clusterSettings(session)) {
+    const files = await openClusterFiles(cluster);
+    try {
+      if ((await files.info(posix.join(cluster.path, 'postmaster.pid'))) === undefined) continue;
+      throw new BackstopError(
+        'pg-running',
+        `postmaster.pid exists - looks like PostgreSQL is running. To delete stanza '${stanza}' on ${repo.name}, shut down PostgreSQL for stanza '${stanza}' and try again, or use --force.`,
+      );
+    } finally {
+      await files.close();
+    }
+  }
+}
