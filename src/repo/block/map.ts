@@ -49,6 +49,8 @@ const maxBlocks = 2 ** 31;
  * @throws format for anything that is not a whole map
  */
 export function decodeBlockMap(bytes: Uint8Array, blockSize: number, checksumSize: number): BlockItem[] {
+  // the size of the map bounds the number of blocks only when each takes bytes of it
+  if (blockSize < 1 || checksumSize < 1) throw invalid('the manifest gives no size for blocks or checksums');
   const input = new MapInput(bytes);
   if (input.varint() !== 0) throw invalid('unknown version');
   const states = new Map<number, ReferenceState>();
