@@ -1,0 +1,84 @@
+/**
+ * A copy of the small repository in test/fixture/repo that a test may damage, or of another one of its make, and command
+ * lines of our tool or the real one on it.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Tool } from './stanza.ts';
+import { giveTo, type RunOptions, type RunResult, runAs, unprivilegedUser } from './unprivileged.ts';
+import { projectRoot } from './unprivileged-project.ts';
+
+/** Labels of the small repository. */
+export const golden = {
+  full: '20261121-032210F',
+  diff: '20261121-032210F_20261121-032211D',
+  incr: '20261121-032210F_20261121-032212I',
+  wal: 'archive/demo/15-1/0000000100000000',
+} as const;
+
+const small = join(projectRoot(), 'test', 'fixture', 'repo', 'plain-gz');
+
+export class GoldenRepo {
+  /** What repo1-path names. */
+  readonly path: string;
+  readonly #options: readonly string[];
+
+  /**
+   * @param folder does not exist yet, in one that the unprivileged user reaches
+   * @param source folder with repo.tar.*
+   */
+  constructor(folder: string, source = small) {
+    const user = unprivilegedUser();
+    mkdirSync(folder);
+    const archive = readdirSync(source).find(name => name.startsWith('repo.tar.')) ?? '';
+    execFileSync('tar', ['-xf', join(source, archive), '--no-same-owner', '-C', folder]);
+    if (user.foreign) execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, folder]);
+    this.path = join(folder, readdirSync(folder)[0] ?? '');
+    const file = join(source, 'pgbackrest.conf');
+    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+    this.#options = lines.filter(line => line.startsWith('repo1-cipher-'));
+    const config = join(folder, 'config');
+    writeFileSync(config, ['[global]', `repo1-path=${this.path}`, ...this.#options, ''].join('\n'));
+    this.#config = config;
+  }
+
+  readonly #config: string;
+
+  /** Runs a command that writes no log file. */
+  async run(tool: Tool, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    const common = [`--config=${this.#config}`, '--log-level-file=off', '--log-timestamp=n'];
+    return await runAs(unprivilegedUser(), [...tool, ...common, ...args], options);
+  }
+
+  read(name: string): Buffer {
+    return readFileSync(join(this.path, name));
+  }
+
+  /** Puts bytes in the place of a file; other names of the same file keep theirs. */
+  write(name: string, bytes: Uint8Array | string): void {
+    const path = join(this.path, name);
+    mkdirSync(dirname(path), { recursive: true });
+    rmSync(path, { force: true });
+    writeFileSync(path, bytes, { mode: 0o640 });
+    giveTo(unprivilegedUser(), path);
+  }
+
+  /** Turns bits of one byte. @param at from the end when negative; half-way when absent */
+  flip(name: string, at?: number): void {
+    const bytes = this.read(name);
+    const index = at === undefined ? bytes.length >> 1 : at < 0 ? bytes.length + at : at;
+    bytes[index] = (bytes[index] ?? 0) ^ 0x55;
+    this.write(name, bytes);
+  }
+
+  /** Removes a file or a directory. */
+  remove(name: string): void {
+    rmSync(join(this.path, name), { recursive: true });
+  }
+
+  /** Names in a directory, sorted. */
+  names(name: string): string[] {
+    return readdirSync(join(this.path, name)).sort();
+  }
+}
