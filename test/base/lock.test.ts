@@ -1,0 +1,136 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { acquireLock, inspectLock } from '../../src/base/lock.ts';
+
+let folder: string;
+let program: string;
+let names = 0;
+const fresh = (): string => join(folder, `sub/${++names}.lock`);
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pgbackstop-lock-'));
+  const source = join(folder, 'hold.ts');
+  writeFileSync(
+    source,
+    `import { acquireLock } from '${join(process.cwd(), 'src/base')}/lock.ts';
+     const lock = acquireLock(process.argv[2], '1-abc');
+     lock.note({ percentComplete: 1234, size: 100, sizeComplete: 12 });
+     process.stdout.write('held');
+     setInterval(() => {}, 1000);
+     process.on('SIGUSR1', () => { lock.release(); process.exit(0); });`,
+  );
+  program = join(folder, 'hold.cjs');
+  buildSync({ entryPoints: [source], bundle: true, platform: 'node', format: 'cjs', outfile: program });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A process that holds the lock. @returns what ends it with a signal */
+async function hold(path: string): Promise<{ end(signal: NodeJS.Signals): Promise<void>; pid: number }> {
+  const child = spawn(process.execPath, [program, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('exit', code => reject(new Error(`ended with ${code}`)));
+  });
+  return {
+    pid: child.pid ?? 0,
+    end: signal =>
+      new Promise(resolve => {
+        child.once('exit', () => resolve());
+        child.kill(signal);
+      }),
+  };
+}
+
+describe('a lock', () => {
+  it('is a file that says who holds it, and goes with its release', () => {
+    const path = fresh();
+    expect(inspectLock(path)).toEqual({ state: 'missing' });
+    const lock = acquireLock(path, '7-abc');
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ execId: '7-abc', pid: process.pid });
+    lock.note({ percentComplete: 50, size: 10, sizeComplete: 5 });
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({
+      execId: '7-abc',
+      pid: process.pid,
+      pctCplt: 50,
+      sz: 10,
+      szCplt: 5,
+    });
+    lock.note(undefined);
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ execId: '7-abc', pid: process.pid });
+    lock.release();
+    expect(existsSync(path)).toBe(false);
+    lock.release();
+    lock.note(undefined);
+    acquireLock(path, '8-abc').release();
+  });
+
+  it('is refused while this process holds it already', () => {
+    const path = fresh();
+    const lock = acquireLock(path, '1-a');
+    expect(() => acquireLock(path, '2-b')).toThrow(
+      /unable to acquire lock on file .*: Resource temporarily unavailable/,
+    );
+    lock.release();
+  });
+
+  it('excludes another process, tells about it, and is free when that releases it', async () => {
+    const path = fresh();
+    const holder = await hold(path);
+    expect(() => acquireLock(path, '2-b')).toThrow('Resource temporarily unavailable');
+    expect(inspectLock(path)).toEqual({
+      state: 'held',
+      content: { execId: '1-abc', pid: holder.pid, percentComplete: 1234, size: 100, sizeComplete: 12 },
+    });
+    // the failed attempt must not have touched what the holder wrote
+    expect(readFileSync(path, 'utf8')).toContain('1-abc');
+    await holder.end('SIGUSR1');
+    acquireLock(path, '2-b').release();
+  });
+
+  it('is freed by the kernel when its holder is killed', async () => {
+    const path = fresh();
+    const holder = await hold(path);
+    await holder.end('SIGKILL');
+    expect(existsSync(path)).toBe(true);
+    expect(inspectLock(path)).toEqual({ state: 'unlocked' });
+    acquireLock(path, '2-b').release();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('excludes, and is excluded by, flock(1)', async () => {
+    const path = fresh();
+    const lock = acquireLock(path, '1-a');
+    expect(() => execFileSync('flock', ['-n', path, 'true'], { stdio: 'ignore' })).toThrow();
+    lock.release();
+    writeFileSync(path, '');
+    const other = spawn('flock', ['-n', path, 'sh', '-c', 'echo held; read line'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    await new Promise(resolve => other.stdout.once('data', resolve));
+    expect(() => acquireLock(path, '1-a')).toThrow('Resource temporarily unavailable');
+    // a holder that wrote nothing of ours
+    expect(inspectLock(path)).toEqual({ state: 'held', content: undefined });
+    const ended = new Promise(resolve => other.once('exit', resolve));
+    other.stdin.end('\n');
+    await ended;
+    acquireLock(path, '1-a').release();
+  });
+
+  it('is not passed on to children', async () => {
+    const path = fresh();
+    const lock = acquireLock(path, '1-a');
+    const child = spawn('sleep', ['30'], { stdio: 'ignore' });
+    lock.release();
+    acquireLock(path, '2-b').release();
+    child.kill();
+  });
+
+  it('whose file cannot be made is an error that names it', () => {
+    writeFileSync(join(folder, 'plain'), '');
+    expect(() => acquireLock(join(folder, 'plain/x.lock'), '1-a')).toThrow(/unable to .*plain/);
+  });
+});
