@@ -50,6 +50,11 @@ export function recoverySettings(options: RecoveryOptions, version: PostgresVers
     case 'time':
     case 'lsn':
     case 'xid':
+      if (options.type === 'lsn' && version.key < 100000) {
+        throw new BackstopError('option-invalid', `recovery type 'lsn' is not available in PostgreSQL < 10`, {
+          hint: 'recover to a name, a time or a transaction.',
+        });
+      }
       settings.set(`recovery_target_${options.type}`, options.target ?? '');
       if (options.targetExclusive === true) settings.set('recovery_target_inclusive', 'false');
       break;
