@@ -58,10 +58,12 @@ export class GoldenRepo {
   /** Puts bytes in the place of a file; other names of the same file keep theirs. */
   write(name: string, bytes: Uint8Array | string): void {
     const path = join(this.path, name);
-    mkdirSync(dirname(path), { recursive: true });
+    const made = mkdirSync(dirname(path), { recursive: true });
+    const user = unprivilegedUser();
+    if (made !== undefined && user.foreign) execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, made]);
     rmSync(path, { force: true });
     writeFileSync(path, bytes, { mode: 0o640 });
-    giveTo(unprivilegedUser(), path);
+    giveTo(user, path);
   }
 
   /** Turns bits of one byte. @param at from the end when negative; half-way when absent */
