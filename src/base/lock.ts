@@ -31,9 +31,16 @@ export interface LockContent {
   readonly sizeComplete?: number;
 }
 
+/** How far the holder is: percent done times 100, bytes in all, bytes done. */
+export interface Progress {
+  readonly percentComplete: number;
+  readonly size: number;
+  readonly sizeComplete: number;
+}
+
 export interface Lock {
   /** Replaces what other processes read about us. */
-  note(progress: { percentComplete: number; size: number; sizeComplete: number } | undefined): void;
+  note(progress: Progress | undefined): void;
   /** Removes the file and frees the lock. */
   release(): void;
 }
@@ -62,7 +69,12 @@ export function acquireLock(path: string, execId: string): Lock {
     // the holder before us removes its file: between our open and our lock we may have locked what no path names any more
     if (sameFile(descriptor, path)) {
       const lock = new HeldLock(path, descriptor, execId);
-      lock.note(undefined);
+      try {
+        lock.write(undefined);
+      } catch (error) {
+        lock.release();
+        throw systemError(error, { other: 'lock-acquire' }, `unable to write lock file '${path}'`);
+      }
       return lock;
     }
     closeSync(descriptor);
@@ -102,7 +114,19 @@ class HeldLock implements Lock {
     this.#execId = execId;
   }
 
-  note(progress: { percentComplete: number; size: number; sizeComplete: number } | undefined): void {
+  note(progress: Progress | undefined): void {
+    try {
+      this.write(progress);
+    } catch (error) {
+      // who watches learns less; the work need not end for it
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOSPC' && code !== 'EDQUOT') {
+        throw systemError(error, { other: 'file-write' }, `unable to write lock file '${this.#path}'`);
+      }
+    }
+  }
+
+  write(progress: Progress | undefined): void {
     if (this.#descriptor === undefined) return;
     const content = {
       execId: this.#execId,

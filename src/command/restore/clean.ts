@@ -166,9 +166,13 @@ class Cleaner {
   }
 }
 
-/** Makes the directories and links that are missing. */
-export function createDirectories({ manifest, layout, owners }: CleanSettings): void {
+/**
+ * Makes the directories and links that are missing.
+ * @returns the directories that hold new names: they are to be synced
+ */
+export function createDirectories({ manifest, layout, owners }: CleanSettings): ReadonlySet<string> {
   const links = new Map(layout.links.map(link => [link.name, link]));
+  const changed = new Set<string>();
   const make = (path: string, entry: Manifest['paths'][number]) => {
     const owner = owners.of(entry);
     try {
@@ -177,8 +181,9 @@ export function createDirectories({ manifest, layout, owners }: CleanSettings): 
       chmodSync(path, entry.mode);
       // parents that we had to make too, or the owner could not get at what is in them
       const top = resolve(first);
-      for (let made = resolve(path); owners.isRoot && contains(top, made); made = dirname(made)) {
-        lchownSync(made, owner.userId, owner.groupId);
+      for (let made = resolve(path); contains(top, made); made = dirname(made)) {
+        changed.add(dirname(made));
+        if (owners.isRoot) lchownSync(made, owner.userId, owner.groupId);
       }
     } catch (error) {
       throw systemError(error, { other: 'path-create' }, `unable to create path '${path}'`);
@@ -197,10 +202,16 @@ export function createDirectories({ manifest, layout, owners }: CleanSettings): 
   for (const link of layout.links) {
     const owner = owners.of(manifest.links.find(({ name }) => name === link.name) ?? { user: false, group: false });
     if (link.target.file !== undefined) {
-      mkdirSync(dirname(layout.pathOf(link.target.name)), { recursive: true, mode: 0o700 });
+      const place = resolve(dirname(layout.pathOf(link.target.name)));
+      const first = mkdirSync(place, { recursive: true, mode: 0o700 });
+      if (first !== undefined) {
+        for (let made = place; contains(resolve(first), made); made = dirname(made)) changed.add(dirname(made));
+      }
+      changed.add(place);
     }
     makeLink(link.path, link.destination, owner, owners.isRoot);
   }
+  return changed;
 }
 
 const resolved = (linkPath: string, destination: string): string =>

@@ -111,7 +111,7 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
     await files.paths?.sync(`${pgPath}/global`);
   }
   cleanDirectories(clean);
-  createDirectories(clean);
+  const changed = createDirectories(clean);
   await repo.writeManifestTo(files, manifest, `${pgPath}/${unfinishedMark}`, session.version);
 
   const bytes = await restoreFiles(session, { repo, manifest, layout, owners, mayRemove, isZeroed });
@@ -128,7 +128,7 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
     owner: owners.of(base),
   });
   await files.remove(`${pgPath}/${unfinishedMark}`);
-  await syncDirectories(files, manifest, layout);
+  await syncDirectories(files, manifest, layout, changed);
   await restoreControl(session, files, manifest, pgPath);
   log.info(`restore size = ${formatSize(bytes)}, file total = ${manifest.files.length}`);
   for (const each of repos) await each.storage.close();
@@ -220,11 +220,16 @@ function dropFiles(manifest: Manifest, type: string, preserve: ReadonlySet<strin
 }
 
 /** The names of all that was restored become durable; `global` comes last, with pg_control. */
-async function syncDirectories(files: Storage, manifest: Manifest, layout: RestoreLayout): Promise<void> {
-  for (const path of manifest.paths) {
-    if (layout.isReal(path.name) && path.name !== `${pgDataTarget}/global`)
-      await files.paths?.sync(layout.pathOf(path.name));
-  }
+async function syncDirectories(
+  files: Storage,
+  manifest: Manifest,
+  layout: RestoreLayout,
+  changed: ReadonlySet<string>,
+): Promise<void> {
+  const paths = new Set(changed);
+  for (const { name } of manifest.paths) if (layout.isReal(name)) paths.add(layout.pathOf(name));
+  paths.delete(layout.pathOf(`${pgDataTarget}/global`));
+  for (const path of paths) await files.paths?.sync(path);
 }
 
 /** The last step: only with pg_control in place can PostgreSQL start. */
