@@ -95,7 +95,9 @@ describe('generations of a file', () => {
     for (let seed = 1; seed <= 150; seed++) {
       const random = randomOf(seed);
       const isBundled = random() < 0.5;
-      let content = Buffer.from(Array.from({ length: Math.floor(random() * 40 * blockSize) }, () => random() * 256));
+      let content: Buffer = Buffer.from(
+        Array.from({ length: Math.floor(random() * 40 * blockSize) }, () => random() * 256),
+      );
       let prior: BlockItem[] | undefined;
       const backups: Buffer[] = [];
       for (let reference = 0; reference < 8; reference++) {
