@@ -32,6 +32,7 @@ export class WorkerPool<J extends JobTypes, T> {
   readonly #window: number;
   #nextId = 1;
   #failed: BackstopError | undefined;
+  #closing = false;
   #wake: () => void = () => undefined;
   #outcomes: Outcome<J, T>[] = [];
 
@@ -50,7 +51,8 @@ export class WorkerPool<J extends JobTypes, T> {
       worker.on('message', (reply: JobReply) => this.#answer(slot, reply));
       worker.on('error', error => this.#fail(crash(number, error)));
       worker.on('exit', code => {
-        if (slot.pending.size > 0) this.#fail(crash(number, new Error(`worker ended with code ${code}`)));
+        // also when it had nothing to do: the next job that it gets would never be answered
+        if (!this.#closing) this.#fail(crash(number, new Error(`worker ended with code ${code}`)));
       });
       worker.unref();
       this.#slots.push(slot);
@@ -97,6 +99,7 @@ export class WorkerPool<J extends JobTypes, T> {
 
   /** Ends the workers, whatever they are doing. */
   async close(): Promise<void> {
+    this.#closing = true;
     await Promise.all(
       this.#slots.map(slot => {
         slot.pending.clear();

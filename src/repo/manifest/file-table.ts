@@ -198,14 +198,15 @@ export class FileTable {
   sort(keep: (index: number) => boolean = () => true): void {
     const order: number[] = [];
     for (let i = 0; i < this.#length; i++) if (keep(i)) order.push(i);
-    const slice = (i: number) => {
-      const offset = this.#nameOffset[i] ?? 0;
-      return this.#nameBytes.subarray(offset, offset + (this.#nameLength[i] ?? 0));
+    const compare = (a: number, b: number): number => {
+      const [start, other] = [this.#nameOffset[a] ?? 0, this.#nameOffset[b] ?? 0];
+      const [end, otherEnd] = [start + (this.#nameLength[a] ?? 0), other + (this.#nameLength[b] ?? 0)];
+      return this.#nameBytes.compare(this.#nameBytes, other, otherEnd, start, end);
     };
     let sorted = order.length === this.#length;
-    for (let i = 1; sorted && i < order.length; i++) sorted = Buffer.compare(slice(i - 1), slice(i)) <= 0;
+    for (let i = 1; sorted && i < order.length; i++) sorted = compare(order[i - 1] ?? 0, order[i] ?? 0) <= 0;
     if (sorted) return;
-    order.sort((a, b) => Buffer.compare(slice(a), slice(b)));
+    order.sort(compare);
     const permute = <T extends NumberArray>(column: T): T => {
       const result = column.slice() as T;
       for (let i = 0; i < order.length; i++) result[i] = column[order[i] ?? 0] ?? 0;
