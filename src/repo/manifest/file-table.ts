@@ -348,5 +348,10 @@ function hexAt(column: Uint8Array, index: number): string {
 
 function putHex(column: Uint8Array, index: number, hex: string): void {
   if (!/^[0-9a-f]{40}$/.test(hex)) throw new BackstopError('format', `'${hex}' is not a SHA-1 in hex`);
-  for (let i = 0; i < 20; i++) column[index * 20 + i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
+  for (let i = 0; i < 20; i++) {
+    column[index * 20 + i] = (nibble(hex.charCodeAt(i * 2)) << 4) | nibble(hex.charCodeAt(i * 2 + 1));
+  }
 }
+
+/** @param code of one of `0-9a-f` */
+const nibble = (code: number): number => (code < 0x3a ? code - 0x30 : code - 0x57);

@@ -1,0 +1,130 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { queueFiles } from '../../../src/command/backup/queue.ts';
+import { queueRestore } from '../../../src/command/restore/queue.ts';
+import { FileTable, type NewManifestFile } from '../../../src/repo/manifest/file-table.ts';
+import { emptyManifest, type ManifestHeader } from '../../../src/repo/manifest/manifest.ts';
+
+const mebibyte = 1024 * 1024;
+
+const plain = (index: number, fields: Partial<NewManifestFile>): NewManifestFile => ({
+  name: `pg_data/base/1/${index}`,
+  size: 0,
+  sizeOriginal: 0,
+  sizeRepo: 0,
+  timestamp: 1,
+  bundleId: 0,
+  bundleOffset: 0,
+  blockSize: 0,
+  blockChecksumSize: 0,
+  blockMapSize: 0,
+  ...fields,
+});
+
+function tableOf(files: readonly Partial<NewManifestFile>[]): FileTable {
+  const table = new FileTable();
+  for (const [index, fields] of files.entries()) table.add(plain(index, fields));
+  table.sort();
+  return table;
+}
+
+const files = fc.array(
+  fc.record({
+    size: fc.oneof(fc.nat(20_000), fc.nat(30 * mebibyte)),
+    timestamp: fc.nat(1000),
+  }),
+  { maxLength: 300 },
+);
+const all = (table: FileTable): number[] => Array.from({ length: table.length }, (_, index) => index);
+const sum = (table: FileTable, indexes: readonly number[]): number =>
+  indexes.reduce((bytes, index) => bytes + table.size(index), 0);
+
+describe('the jobs of a backup', () => {
+  it('hold each file once', () => {
+    fc.assert(
+      fc.property(
+        files,
+        fc.option(fc.constant({ size: 20 * mebibyte, limit: 2 * mebibyte }), { nil: undefined }),
+        (list, bundle) => {
+          const table = tableOf(list);
+          const copy = all(table).filter(index => index % 3 !== 0);
+          const queued = queueFiles(table, copy, bundle).flatMap(job => job.files);
+          expect([...queued].sort((a, b) => a - b)).toEqual(copy);
+        },
+      ),
+    );
+  });
+
+  it('start with the largest files, and small ones share a job of bounded size', () => {
+    fc.assert(
+      fc.property(files, list => {
+        const table = tableOf(list);
+        const jobs = queueFiles(table, all(table), undefined);
+        const sizes = jobs.flatMap(job => job.files.map(index => table.size(index)));
+        expect(sizes).toEqual([...sizes].sort((a, b) => b - a));
+        for (const job of jobs) {
+          expect(job.bundleId).toBeUndefined();
+          expect(job.files.length).toBeGreaterThan(0);
+          expect(job.files.length).toBeLessThanOrEqual(64);
+          if (job.files.length > 1) expect(sum(table, job.files)).toBeLessThanOrEqual(4 * mebibyte);
+        }
+      }),
+    );
+  });
+
+  it('with bundles: files above the limit stand alone, the others fill numbered bundles, oldest first', () => {
+    const bundle = { size: 5 * mebibyte, limit: mebibyte };
+    fc.assert(
+      fc.property(files, list => {
+        const table = tableOf(list);
+        const jobs = queueFiles(table, all(table), bundle);
+        const bundles = jobs.filter(job => job.bundleId !== undefined);
+        expect(bundles.map(job => job.bundleId)).toEqual(bundles.map((_, at) => at + 1));
+        for (const job of jobs) {
+          const sizes = job.files.map(index => table.size(index));
+          if (job.bundleId === undefined) {
+            expect(sizes).toHaveLength(1);
+            expect(sizes[0]).toBeGreaterThan(bundle.limit);
+          } else {
+            expect(Math.max(...sizes)).toBeLessThanOrEqual(bundle.limit);
+            // only the last file may go beyond
+            expect(sum(table, job.files.slice(0, -1))).toBeLessThan(bundle.size);
+          }
+        }
+        for (const job of bundles.slice(0, -1)) expect(sum(table, job.files)).toBeGreaterThanOrEqual(bundle.size);
+        const times = bundles.flatMap(job => job.files.map(index => table.timestamp(index)));
+        expect(times).toEqual([...times].sort((a, b) => a - b));
+      }),
+    );
+  });
+});
+
+describe('the jobs of a restore', () => {
+  it('hold each file once, and members of a bundle together in the order in which they lie there', () => {
+    const bundled = fc.array(
+      fc.record({
+        size: fc.nat(mebibyte),
+        bundleId: fc.nat(3),
+        bundleOffset: fc.nat(10_000_000),
+        reference: fc.constantFrom('20261120-000000F', '20261119-000000F'),
+      }),
+      { maxLength: 200 },
+    );
+    fc.assert(
+      fc.property(bundled, list => {
+        const manifest = { ...emptyManifest({} as ManifestHeader), files: tableOf(list) };
+        const jobs = queueRestore(manifest);
+        expect(jobs.flat().sort((a, b) => a - b)).toEqual(all(manifest.files));
+        for (const job of jobs) {
+          const members = job.map(index => manifest.files.get(index));
+          expect(
+            new Set(members.map(file => (file.bundleId === 0 ? '' : `${file.reference}/${file.bundleId}`))).size,
+          ).toBe(1);
+          if (members[0]?.bundleId === 0) continue;
+          const offsets = members.map(file => file.bundleOffset);
+          expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+        }
+      }),
+    );
+  });
+});
