@@ -5,20 +5,12 @@
  * ends; the lock stays with our descriptor until it is closed or the process dies, however it dies. Measured: 2 to 3 ms,
  * against 9 to 12 ms to load a foreign-function library.
  */
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BackstopError, systemError } from './error.ts';
 import { formatJson, type JsonObject, parseJson } from './json.ts';
+import { makePath } from './make-path.ts';
 
 /** What the holder of a lock tells about itself. */
 export interface LockContent {
@@ -162,7 +154,7 @@ function openLockFile(path: string): number {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT' && attempt === 0) {
         try {
-          mkdirSync(dirname(path), { recursive: true, mode: 0o770 });
+          makePath(dirname(path), 0o770);
           continue;
         } catch (cause) {
           throw systemError(cause, { other: 'path-create' }, `unable to create path '${dirname(path)}'`);

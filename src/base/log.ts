@@ -3,10 +3,12 @@
  *
  * Lines are written synchronously, so that nothing is lost when the process ends or is killed.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
+
+import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Clock, formatLogTime } from './clock.ts';
 import { type BackstopError, errorName } from './error.ts';
+import { makePath } from './make-path.ts';
 
 export const logLevels = ['off', 'assert', 'error', 'warn', 'info', 'detail', 'debug', 'trace'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -66,7 +68,7 @@ export class ProcessLog implements Log {
   openFile(path: string): void {
     if (this.#settings.file === 'off') return;
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o770 });
+      makePath(dirname(path), 0o770);
       this.#shared.file = openSync(path, 'a', 0o640);
       this.#shared.fresh = fstatSync(this.#shared.file).size === 0;
     } catch (error) {

@@ -1,8 +1,10 @@
 /** `stop`: lets no further command of a stanza begin, and with `--force` ends those that run (behaviour, section 3). */
-import { closeSync, mkdirSync, openSync, readdirSync } from 'node:fs';
+
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isBackstopError, systemError } from '../../base/error.ts';
 import { inspectLock } from '../../base/lock.ts';
+import { makePath } from '../../base/make-path.ts';
 import type { Session } from '../session.ts';
 import { stopFile } from '../stop-file.ts';
 
@@ -19,7 +21,7 @@ export async function run(session: Session<'stop'>): Promise<undefined> {
 /** @returns false when the file is there already */
 function createFile(path: string): boolean {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o770 });
+    makePath(dirname(path), 0o770);
   } catch (error) {
     throw systemError(error, { other: 'path-create' }, `unable to create path '${dirname(path)}'`);
   }

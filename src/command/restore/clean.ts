@@ -1,11 +1,11 @@
 /** Prepares the directories of a restore: what is in the way is refused or removed, what is missing is made. */
+
 import {
   accessSync,
   chmodSync,
   constants,
   lchownSync,
   lstatSync,
-  mkdirSync,
   readdirSync,
   readlinkSync,
   rmSync,
@@ -14,6 +14,7 @@ import {
 import { dirname, resolve } from 'node:path';
 import { BackstopError, systemError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
+import { makePath } from '../../base/make-path.ts';
 import { type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
 import type { RestoreLayout } from './layout.ts';
 import type { RestoreOwners } from './owner.ts';
@@ -176,7 +177,7 @@ export function createDirectories({ manifest, layout, owners }: CleanSettings): 
   const make = (path: string, entry: Manifest['paths'][number]) => {
     const owner = owners.of(entry);
     try {
-      const first = mkdirSync(path, { recursive: true, mode: entry.mode });
+      const first = makePath(path, entry.mode);
       if (first === undefined) return;
       chmodSync(path, entry.mode);
       // parents that we had to make too, or the owner could not get at what is in them
@@ -203,7 +204,7 @@ export function createDirectories({ manifest, layout, owners }: CleanSettings): 
     const owner = owners.of(manifest.links.find(({ name }) => name === link.name) ?? { user: false, group: false });
     if (link.target.file !== undefined) {
       const place = resolve(dirname(layout.pathOf(link.target.name)));
-      const first = mkdirSync(place, { recursive: true, mode: 0o700 });
+      const first = makePath(place, 0o700);
       if (first !== undefined) {
         for (let made = place; contains(resolve(first), made); made = dirname(made)) changed.add(dirname(made));
       }

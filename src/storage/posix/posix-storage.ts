@@ -2,6 +2,7 @@
  * Files on this host. System calls are synchronous: they run in worker threads and in short commands, where an await per
  * read would cost more than the read. Only fsync is awaited, because waiting for the disk is worth overlapping.
  */
+
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -12,14 +13,12 @@ import {
   futimesSync,
   linkSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readlinkSync,
   readSync,
   renameSync,
   rmdirSync,
-  rmSync,
   type Stats,
   symlinkSync,
   unlinkSync,
@@ -28,6 +27,7 @@ import {
 import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { BackstopError, systemError } from '../../base/error.ts';
+import { makePath } from '../../base/make-path.ts';
 import type {
   ByteSink,
   ByteSource,
@@ -186,11 +186,8 @@ class PosixStorage implements Storage {
   async removeTree(relative: string): Promise<void> {
     const path = this.#base + relative;
     try {
-      if (lstatSync(path).isDirectory()) {
-        rmSync(path, { recursive: true });
-      } else {
-        unlinkSync(path);
-      }
+      if (lstatSync(path).isDirectory()) removeDirectory(path);
+      else unlinkSync(path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
       throw systemError(error, { other: 'path-remove' }, `unable to remove path '${path}'`);
@@ -335,6 +332,20 @@ class PosixSink implements ByteSink {
   }
 }
 
+/** As rmSync() with `recursive`, but without a look at each file first: half the system calls. */
+function removeDirectory(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const inside = `${path}/${entry.name}`;
+    try {
+      if (entry.isDirectory()) removeDirectory(inside);
+      else unlinkSync(inside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  rmdirSync(path);
+}
+
 function readNames(path: string, prefix: string | undefined): string[] {
   let names: string[];
   try {
@@ -382,7 +393,7 @@ function infoOf(path: string, name: string): FileInfo | undefined {
 function createPath(path: string, mode: number): void {
   let first: string | undefined;
   try {
-    first = mkdirSync(path, { recursive: true, mode });
+    first = makePath(path, mode);
   } catch (error) {
     throw systemError(error, { other: 'path-create' }, `unable to create path '${path}'`);
   }
