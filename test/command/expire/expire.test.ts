@@ -3,7 +3,12 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expireBackups } from '../../../src/command/expire/expire-backups.ts';
+import { ExpiringRepo } from '../../../src/command/expire/expiring-repo.ts';
 import * as command from '../../../src/command/expire/index.ts';
+import type { CommandModule } from '../../../src/command/session.ts';
+import { StanzaRepo } from '../../../src/repo/stanza-repo.ts';
+import { openRepoStorage } from '../../../src/storage/drivers.ts';
 import { type CommandResult, runCommand } from '../../support/command-run.ts';
 import { listTree } from '../../support/stanza.ts';
 import { cluster15, fullLabel, label, SyntheticRepo, segmentName } from './synthetic-repo.ts';
@@ -345,6 +350,55 @@ describe('a backup that runs on another host', () => {
     expect(code).toBe(104);
     expect(log[0]).toContain(`WARN: repo1: the manifest of unfinished backup ${next} cannot be read`);
     expect(repo.directories()).toContain(next);
+  });
+
+  it('is seen in an encrypted repository, too', async () => {
+    const secret = await SyntheticRepo.open(join(root, 'secret'), 'of the repository');
+    await secret.write(backups);
+    await secret.begin(running, D2, [F2, D2]);
+    const { log, error } = await runCommand(
+      command,
+      [
+        'expire',
+        '--stanza=demo',
+        `--repo1-path=${secret.root}`,
+        '--repo1-cipher-type=aes-256-cbc',
+        '--repo1-retention-full=1',
+        '--repo1-retention-diff=1',
+        `--lock-path=${join(root, 'lock')}`,
+      ],
+      { PGBACKREST_REPO1_CIPHER_PASS: 'of the repository' },
+    );
+    expect(error).toBeUndefined();
+    expect(log[1]).toBe(`INFO: repo1: keep backup ${F2}: unfinished backup ${running} depends on it`);
+    expect(await secret.labels()).toEqual([F2, D2, I2, F3]);
+    expect(secret.directories()).toEqual([F2, D2, I2, running, F3]);
+  });
+
+  it('is seen when it begins after we have looked', async () => {
+    await repo.write(backups);
+    const settings = { key: 1, type: 'posix', path: repo.root } as const;
+    const storage = await openRepoStorage(settings);
+    const list = storage.names.bind(storage);
+    let looks = 0;
+    const names: typeof storage.names = async (path, options) => {
+      // the third look at the directories is the one before anything goes
+      if (path === '/backup/demo' && ++looks === 3) await repo.begin(running, D2, [F2, D2]);
+      return await list(path, options);
+    };
+    const watched = new StanzaRepo(settings, Object.assign(storage, { names }), 'demo');
+    const expiring: CommandModule<'expire'> = {
+      run: async session => {
+        const retention = { full: 1, fullType: 'count', archiveType: 'full' } as const;
+        await expireBackups(new ExpiringRepo(session, watched, retention), undefined, false);
+        return undefined;
+      },
+    };
+    const { error } = await runCommand(expiring, ['expire', '--stanza=demo', `--lock-path=${join(root, 'lock')}`]);
+    expect(error).toBeUndefined();
+    expect(looks).toBeGreaterThan(3);
+    expect(await repo.labels()).toEqual([F2, D2, I2, F3]);
+    expect(repo.directories()).toEqual([F2, D2, I2, running, F3]);
   });
 });
 

@@ -4,8 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { encodeArchiveInfo } from '../../../src/repo/archive-info.ts';
-import { type BackupEntry, encodeBackupInfo } from '../../../src/repo/backup-info.ts';
+import type { BackupEntry } from '../../../src/repo/backup-info.ts';
 import type { DbHistory } from '../../../src/repo/history.ts';
 import { type BackupLabel, formatLabel, fullLabelOf, isBackupLabel, typeOfLabel } from '../../../src/repo/label.ts';
 import { backupPath, historyFile, labelPath } from '../../../src/repo/layout.ts';
@@ -44,14 +43,23 @@ export const cluster15: DbHistory = {
 export class SyntheticRepo {
   readonly root: string;
   readonly #repo: StanzaRepo;
+  /** Passphrase of the manifests, in an encrypted repository. */
+  readonly #manifestPass: string | undefined;
 
   constructor(root: string, repo: StanzaRepo) {
     this.root = root;
     this.#repo = repo;
+    this.#manifestPass = repo.isEncrypted ? 'of the manifests' : undefined;
   }
 
-  static async open(root: string): Promise<SyntheticRepo> {
-    const settings = { key: 1, type: 'posix', path: root } as const;
+  /** @param cipherPass of an encrypted repository */
+  static async open(root: string, cipherPass?: string): Promise<SyntheticRepo> {
+    const settings = {
+      key: 1,
+      type: 'posix',
+      path: root,
+      ...(cipherPass === undefined ? {} : { cipherPass }),
+    } as const;
     return new SyntheticRepo(root, new StanzaRepo(settings, await openRepoStorage(settings), 'demo'));
   }
 
@@ -60,8 +68,9 @@ export class SyntheticRepo {
     const currentId = history.at(-1)?.id ?? 0;
     const entries: BackupEntry[] = [];
     for (const backup of backups) entries.push(this.#entry(backup, entries));
-    this.put('archive/demo/archive.info', encodeArchiveInfo({ currentId, history }, '2.45'), true);
-    this.put('backup/demo/backup.info', encodeBackupInfo({ currentId, history, backups: entries }, '2.45'), true);
+    const pass = this.#manifestPass === undefined ? {} : { cipherPass: this.#manifestPass };
+    await this.#repo.saveArchiveInfo({ currentId, history, ...pass }, '2.45');
+    await this.#repo.saveBackupInfo({ currentId, history, backups: entries, ...pass }, '2.45');
     for (const entry of entries) {
       this.put(`${labelPath('demo', entry.label)}/backup.manifest`, 'manifest', true);
       this.put(`${labelPath('demo', entry.label)}/pg_data/PG_VERSION.gz`, '15');
@@ -151,7 +160,7 @@ export class SyntheticRepo {
     await this.#repo.writeManifest(
       this.#manifest(label, prior, references),
       `${path}/backup.manifest.copy`,
-      undefined,
+      this.#manifestPass,
       '2.45',
     );
   }
@@ -164,7 +173,7 @@ export class SyntheticRepo {
   ): Promise<void> {
     const manifest = this.#manifest(label, prior, references);
     for (const name of ['backup.manifest', 'backup.manifest.copy']) {
-      await this.#repo.writeManifest(manifest, `${labelPath('demo', label)}/${name}`, undefined, '2.45');
+      await this.#repo.writeManifest(manifest, `${labelPath('demo', label)}/${name}`, this.#manifestPass, '2.45');
     }
   }
 
