@@ -139,7 +139,9 @@ function judge(name: string, manifest: Manifest, aborted: Manifest): string | { 
   if (before.checksum === undefined) return 'no checksum in resumed manifest';
   if (before.sizeOriginal !== now.size) return 'mismatched size';
   if (before.timestamp !== now.timestamp) return 'mismatched timestamp';
-  if (before.blockSize !== now.blockSize || before.bundleId > 0) return 'stored in another way';
+  // a file that now goes into a bundle would leave its old self behind
+  const samePlace = before.bundleId === 0 && manifest.header.bundle === aborted.header.bundle;
+  if (before.blockSize !== now.blockSize || !samePlace) return 'stored in another way';
   return { index, before };
 }
 
