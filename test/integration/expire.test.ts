@@ -79,9 +79,11 @@ it('leaves what restores to the newest moment', async () => {
 
 it('a dry run changes nothing, and marks every line', async () => {
   await stanza.run(ours, 'backup', '--type=full', '--no-expire-auto');
-  const before = listTree(stanza.repo);
+  // the server may still hand in the history file of its last backup
+  const tree = () => listTree(stanza.repo).filter(line => !/\.backup [0-9a-f]{40}$/.test(line));
+  const before = tree();
   const output = await run('expire', '--dry-run');
-  expect(listTree(stanza.repo)).toEqual(before);
+  expect(tree()).toEqual(before);
   expect(output.filter(line => line.includes('expire full backup set'))).toHaveLength(1);
   expect(output.filter(line => !line.includes('[DRY-RUN] '))).toEqual([]);
 });
