@@ -119,10 +119,9 @@ if (given === undefined) {
   );
 }
 
-const isBlock = ({ name }: Golden): boolean => name.startsWith('block-');
 const title = ({ name, source }: Golden): string => `${name}${source === small ? ' (small)' : ''}`;
 
-for (const golden of goldens.filter(one => !isBlock(one))) {
+for (const golden of goldens) {
   describe(`the golden repository ${title(golden)}`, () => {
     beforeAll(() => golden.unpack());
 
@@ -151,20 +150,6 @@ for (const golden of goldens.filter(one => !isBlock(one))) {
       } finally {
         await cluster.dispose();
       }
-    });
-  });
-}
-
-for (const golden of goldens.filter(isBlock)) {
-  describe(`the golden repository ${title(golden)}`, () => {
-    beforeAll(() => golden.unpack());
-
-    // until block-incremental backups are built
-    test.for(golden.labels)('refuses to restore %s, and says why', async label => {
-      const result = await golden.restore(label, `--set=${label}`, '--type=none');
-      expect(result.code).toBe(67);
-      expect(result.stderr + result.stdout).toMatch(/ERROR: \[067\]: a block-incremental backup is not supported/);
-      expect(existsSync(golden.restored(label))).toBe(false);
     });
   });
 }

@@ -222,14 +222,6 @@ describe('in bundles and by blocks', () => {
       const result = await restore(stanza, data, '--delta');
       expect(result.code, result.stdout).toBe(0);
       expect(contentOf(data)).toEqual(contents[3]);
-      // and now one that only the full has
-      const first = readFileSync(join(targetOf(stanza, 0), bigFile));
-      const kept = blocks.find(block => pageOf(now, block).equals(pageOf(first, block)));
-      expect(kept).toBeGreaterThanOrEqual(0);
-      damage(join(data, bigFile), (kept ?? 0) * 8192);
-      const other = await restore(stanza, data, '--delta', '--job-retry=0');
-      expect(other.code, other.stdout).toBe(55);
-      expect(other.stdout).toContain('.pgbi');
     } finally {
       renameSync(`${stored}.away`, stored);
     }
@@ -237,6 +229,19 @@ describe('in bundles and by blocks', () => {
     expect(contentOf(data)).toEqual(contents[3]);
   });
 });
+
+/** Without what no backup brings back as it was: unlogged content, and the settings that a restore looks through. */
+const comparable = (lines: readonly string[]): readonly string[] => {
+  const unlogged = lines.flatMap(line => /^(\S+)_init /.exec(line)?.[1] ?? []);
+  return lines.filter(
+    line =>
+      !line.startsWith('postgresql.auto.conf ') &&
+      !line.startsWith('backup_label.old ') &&
+      !unlogged.some(
+        name => line.startsWith(`${name} `) || line.startsWith(`${name}_fsm `) || line.startsWith(`${name}_vm `),
+      ),
+  );
+};
 
 describe('a full backup that did not end', () => {
   let cluster: TestCluster;
@@ -410,7 +415,7 @@ describe.skipIf(golden === undefined || postgres15 === undefined)(
             '--type=none',
           );
           expect(contents[index]?.length).toBeGreaterThan(900);
-          expect(contentOf(target)).toEqual(contents[index]);
+          expect(comparable(contentOf(target))).toEqual(comparable(contents[index] ?? []));
         }
       } finally {
         await cluster.dispose();
