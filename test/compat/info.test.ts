@@ -183,7 +183,8 @@ describe.skipIf(real === undefined)('info beside the real tool', () => {
         const said = await good(other('stop', '--stanza=demo', '--force', '--log-level-console=info'));
         expect(said.match(/sent term signal to process \d+\n/g)).toHaveLength(1);
       });
-      expect(code).toBe(63);
+      // by the signal, or, when its start was slow, by the stop file that it looks for after it has its lock
+      expect([62, 63]).toContain(code);
       await good(other('start', '--stanza=demo'));
     }
     await same();
