@@ -2,9 +2,8 @@
 import { BackstopError } from '../../base/error.ts';
 import type { BackupStop, Cluster } from '../../postgres/cluster.ts';
 import { type ControlData, readControl } from '../../postgres/control.ts';
-import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
 import type { PostgresVersion } from '../../postgres/versions.ts';
-import { parseWalName, type WalName } from '../../postgres/wal.ts';
+import type { WalName } from '../../postgres/wal.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import type { BackupInfo } from '../../repo/backup-info.ts';
 import { archiveIdOf, currentDb, isSameDb } from '../../repo/history.ts';
@@ -283,10 +282,3 @@ class OfflineCluster extends BaseCluster implements BackupCluster {
     await this.files.close();
   }
 }
-
-/** The timeline and position of a start point, for checks. */
-export const startPosition = (start: StartPoint) => ({
-  timeline: parseWalName(start.walName).timeline,
-  lsn: parseLsn(start.lsn),
-  text: formatLsn(parseLsn(start.lsn)),
-});
