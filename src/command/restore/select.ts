@@ -29,12 +29,15 @@ export async function chooseSet(
   // a time that cannot be read is the user's mistake in every repository
   const fits = target.set === 'latest' ? fitting(target) : (entry: BackupEntry) => entry.label === target.set;
   let sawBackups = false;
+  let unreadable = false;
   for (const repo of repos) {
     let info: BackupInfo;
     try {
       info = await repo.loadBackupInfo();
     } catch (error) {
-      if (!isBackstopError(error) || repos.length === 1) throw error;
+      if (!isBackstopError(error)) throw error;
+      // as the reference does even for an only repository: scripts know the code of "no backup set"
+      unreadable = true;
       warn(`${repo.name}: [${error.name}] ${error.text}`);
       continue;
     }
@@ -59,7 +62,7 @@ export async function chooseSet(
     }
     return { repo, info, entry };
   }
-  throw noSet(target, sawBackups);
+  throw noSet(target, sawBackups, unreadable);
 }
 
 function fitting({ type, target }: RestoreTarget): (entry: BackupEntry) => boolean {
@@ -74,15 +77,17 @@ function fitting({ type, target }: RestoreTarget): (entry: BackupEntry) => boole
   return () => true;
 }
 
-function noSet({ set, type, target }: RestoreTarget, sawBackups: boolean): BackstopError {
-  if (!sawBackups) {
-    return new BackstopError('backup-set-invalid', 'no backup set found to restore', {
-      hint: 'has a backup been made for this stanza?',
-    });
-  }
+const unreadableHint = 'a repository could not be read: see the warning before this error.';
+
+function noSet({ set, type, target }: RestoreTarget, sawBackups: boolean, unreadable: boolean): BackstopError {
   if (set !== 'latest') {
     return new BackstopError('backup-set-invalid', `backup set ${set} is not valid`, {
-      hint: 'info lists the backups that can be restored.',
+      hint: unreadable ? unreadableHint : 'info lists the backups that can be restored.',
+    });
+  }
+  if (!sawBackups) {
+    return new BackstopError('backup-set-invalid', 'no backup set found to restore', {
+      hint: unreadable ? unreadableHint : 'has a backup been made for this stanza?',
     });
   }
   const condition = type === 'time' ? `stop time less than '${target}'` : `lsn less than or equal to '${target}'`;
