@@ -46,11 +46,11 @@ export async function openBackupRepo(session: Session<'backup'>): Promise<Backup
   if (all.length > 1) log.info(`repo option not specified, defaulting to repo${chosen.key}`);
   const repo = await openRepo(session, chosen);
   const values = settings.repos.find(({ key }) => key === chosen.key)?.values;
-  const archiveInfo = await repo.loadArchiveInfo();
   const backupInfo = await reconcileBackupInfo(repo, await repo.loadBackupInfo(), {
     warn: message => log.warn(message),
     version: session.version,
   });
+  const archiveInfo = await repo.loadArchiveInfo();
   const compressType = settings.values['compress-type'];
   return {
     repo,
