@@ -1,7 +1,9 @@
 /** The clusters the bench backs up, and the folders, settings and archived WAL that its rows share. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TestCluster } from '../support/cluster.ts';
+import { formatLabel } from '../../src/repo/label.ts';
+import { type SyntheticBackup, SyntheticRepo, segmentName } from '../command/expire/synthetic-repo.ts';
+import { chownTree, TestCluster } from '../support/cluster.ts';
 import { giveTo, runAsOrThrow } from '../support/unprivileged.ts';
 import type { Command, Runner } from './measure.ts';
 
@@ -14,14 +16,27 @@ export interface Tool {
   readonly version: string;
 }
 
-export type BedName = 'size' | 'tables';
-
 export interface BedOptions {
-  /** Megabytes of the one cluster. */
+  /** Megabytes of the cluster `size`. */
   readonly size: number;
-  /** Tables of the other. */
+  /** Tables of the cluster `tables`. */
   readonly tables: number;
+  /** Small files of the cluster `files`. */
+  readonly files: number;
+  /** Segments in the synthetic repository of `wal`. */
+  readonly segments: number;
+  /** Backups in it. */
+  readonly backups: number;
 }
+
+const fill = {
+  size: bed => fillBySize(bed.cluster, bed.options.size),
+  tables: bed => fillByTables(bed.cluster, bed.options.tables),
+  files: bed => fillBySmallFiles(bed.cluster, bed.options.files),
+  wal: bed => fillRepository(bed),
+} satisfies Record<string, (bed: Bed) => Promise<void>>;
+
+export type BedName = keyof typeof fill;
 
 /** WAL segments kept for the archive rows. */
 const keptSegments = 10;
@@ -33,12 +48,19 @@ const largeTables = 8;
 export class Bed {
   readonly name: BedName;
   readonly cluster: TestCluster;
+  readonly options: BedOptions;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #made = new Set<string>();
 
-  private constructor(name: BedName, cluster: TestCluster, env: Readonly<Record<string, string | undefined>>) {
+  private constructor(
+    name: BedName,
+    cluster: TestCluster,
+    options: BedOptions,
+    env: Readonly<Record<string, string | undefined>>,
+  ) {
     this.name = name;
     this.cluster = cluster;
+    this.options = options;
     this.#env = env;
   }
 
@@ -62,14 +84,14 @@ export class Bed {
         autovacuum: false,
       },
     });
-    const bed = new Bed(name, cluster, env);
+    const bed = new Bed(name, cluster, options, env);
     try {
       cluster.configure({ archive_command: `sh ${bed.#archiveScript} %p` });
       bed.#archiveBy(
         `n=$(ls ${bed.folder('wal')} | wc -l); [ "$n" -ge ${keptSegments} ] || cp "$1" ${bed.folder('wal')}/`,
       );
       await cluster.start();
-      await (name === 'size' ? fillBySize(cluster, options.size) : fillByTables(cluster, options.tables));
+      await fill[name](bed);
       await cluster.sql('checkpoint');
       await cluster.switchWal();
       await cluster.waitFor(
@@ -123,7 +145,7 @@ export class Bed {
   }
 
   /** The beginning of every command of a tool: program, settings and stanza. The repository is a folder of the bed. */
-  base(tool: Tool, repo: string): string[] {
+  base(tool: Tool, repo: string, stanza = 'bench'): string[] {
     const config = join(this.cluster.root, `${tool.name}.conf`);
     if (!existsSync(config)) {
       const lines = [
@@ -138,7 +160,7 @@ export class Bed {
       ];
       this.cluster.writeFile(`${tool.name}.conf`, `${lines.join('\n')}\n`);
     }
-    return [...tool.command, `--config=${config}`, '--stanza=bench', `--repo1-path=${this.folder(repo)}`];
+    return [...tool.command, `--config=${config}`, `--stanza=${stanza}`, `--repo1-path=${this.folder(repo)}`];
   }
 
   /** Runs a command that is not measured. */
@@ -152,6 +174,35 @@ export class Bed {
     const base = this.base(tool, repo);
     await this.run([...base, 'stanza-create']);
     this.#archiveBy(`exec ${[...base, ...options].join(' ')} archive-push "$1"`);
+  }
+
+  /** A repository that continues where another one is; files are shared until a tool replaces them, as both do. */
+  async copyRepository(tool: Tool, from: string, to: string, ...options: string[]): Promise<void> {
+    await this.copyFolder(from, to);
+    this.#archiveBy(`exec ${[...this.base(tool, to), ...options].join(' ')} archive-push "$1"`);
+  }
+
+  /** A folder with the content of another one, as hard links. */
+  async copyFolder(from: string, to: string): Promise<void> {
+    const target = this.emptyFolder(to);
+    await this.run(['cp', '-al', `${join(this.cluster.root, from)}/.`, target]);
+  }
+
+  /** Changes a page of a hundred in each table of the cluster `size`, once. */
+  async changeTables(): Promise<void> {
+    await this.once('change', async () => {
+      for (let table = 1; table <= largeTables; table++) {
+        // the row stays in its page (fillfactor), so that no other page and no index changes; the count sets hints
+        await this.cluster.sql(`update account_${table} set balance = balance + 1
+          where (ctid::text::point)[0]::bigint % 100 = 50 and (ctid::text::point)[1] = 1`);
+        await this.cluster.sql(`select count(*) from account_${table}`);
+      }
+    });
+  }
+
+  /** Full backups in the synthetic repository. */
+  get fullBackups(): number {
+    return this.options.backups / backupsPerFull;
   }
 
   /** Dirty pages of the server and of the disk cache are not the next run's to write. */
@@ -176,7 +227,8 @@ export class Bed {
 async function fillBySize(cluster: TestCluster, megabytes: number): Promise<void> {
   const chunk = 50_000;
   for (let table = 1; table <= largeTables; table++) {
-    await cluster.sql(`create table account_${table} (id bigint primary key, branch int, balance int, filler text)`);
+    await cluster.sql(`create table account_${table} (id bigint primary key, branch int, balance int, filler text)
+      with (fillfactor = 97)`);
     for (let from = 0; ; from += chunk) {
       await cluster.sql(`insert into account_${table}
         select n, n % 100, (n::bigint * 7919) % 100000,
@@ -198,4 +250,61 @@ async function fillByTables(cluster: TestCluster, tables: number): Promise<void>
       execute format('insert into small_%s select i, md5(i::text) from generate_series(1, %s) i', n, 1 + n % 200);
     end loop; end $$`);
   }
+}
+
+/** Orphans in the database's directory, which the server ignores: pages of real tables, whose checksums are right. */
+async function fillBySmallFiles(cluster: TestCluster, files: number): Promise<void> {
+  const seeds = 50;
+  const pages: Buffer[] = [];
+  for (let seed = 0; seed < seeds; seed++) {
+    await cluster.sql(
+      `create table seed_${seed} as select i, md5((i + ${seed * 1000})::text) from generate_series(1, 300) i`,
+    );
+  }
+  await cluster.sql('vacuum (freeze)');
+  await cluster.sql('checkpoint');
+  for (let seed = 0; seed < seeds; seed++) {
+    const path = String(await cluster.value(`select pg_relation_filepath('seed_${seed}')`));
+    pages.push(readFileSync(join(cluster.dataDirectory, path)));
+  }
+  const folder = join(
+    cluster.dataDirectory,
+    'base',
+    String(await cluster.value('select oid from pg_database where datname = current_database()')),
+  );
+  const firstName = 1_000_000;
+  for (let file = 0; file < files; file++) {
+    // of ten files one is empty, eight have one page, one has two
+    const size = [0, 1, 1, 1, 1, 1, 1, 1, 1, 2][file % 10] ?? 1;
+    writeFileSync(join(folder, String(firstName + file)), pages[file % seeds]?.subarray(0, size * 8192) ?? '', {
+      mode: 0o600,
+    });
+  }
+  await chownTree(cluster.user, folder);
+}
+
+/** Every tenth backup of the synthetic repository is a full one. */
+const backupsPerFull = 10;
+
+/** A repository of many backups and segments, of stanza `demo`, in the folder `synthetic`. */
+async function fillRepository(bed: Bed): Promise<void> {
+  const { backups, segments } = bed.options;
+  const root = bed.folder('synthetic');
+  const perBackup = Math.floor(segments / backups);
+  const day = 86_400;
+  const begin = Math.floor(Date.now() / 1000) - backups * day;
+  const list: SyntheticBackup[] = [];
+  for (let at = 0; at < backups; at++) {
+    const full = list[at - (at % backupsPerFull)]?.label;
+    const start = begin + at * day;
+    list.push({
+      label: full === undefined ? formatLabel('full', start) : formatLabel('incr', start, full),
+      wal: [segmentName(1, at * perBackup + 1), segmentName(1, at * perBackup + 2)],
+      stop: start + 10,
+    });
+  }
+  const repo = await SyntheticRepo.open(root);
+  await repo.write(list);
+  repo.segments('15-1', 1, 1, segments);
+  await chownTree(bed.cluster.user, root);
 }

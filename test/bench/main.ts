@@ -3,18 +3,28 @@
  *
  * Times depend on the machine and its mood; the ratio of two runs next to each other hardly does.
  */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import { basename, delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { postgresOf } from '../support/pg-binaries.ts';
 import { findRealPgbackrest } from '../support/real-pgbackrest.ts';
 import { runAsOrThrow, unprivilegedUser } from '../support/unprivileged.ts';
 import { projectRoot, runnableProject } from '../support/unprivileged-project.ts';
 import { Bed, type BedName, type Tool } from './bed.ts';
-import { measure, peakMemory, type Runner } from './measure.ts';
-import { heading, markdown, type Result, type RowResult, ratios, type Series, spread } from './report.ts';
-import { type Row, rows, selectRows } from './rows.ts';
+import { type Memory, measure, peakMemory, type Runner } from './measure.ts';
+import {
+  type FailedRow,
+  heading,
+  markdown,
+  type Result,
+  type RowResult,
+  ratios,
+  type Series,
+  spread,
+} from './report.ts';
+import type { Row } from './row.ts';
+import { rows, selectRows } from './rows.ts';
 
 interface Options {
   readonly pairs: number;
@@ -22,7 +32,11 @@ interface Options {
   readonly tables: number;
   readonly ours?: string;
   readonly theirs?: string;
+  readonly files: number;
+  readonly segments: number;
+  readonly backups: number;
   readonly json: string;
+  readonly markdown?: string;
   readonly list?: boolean;
 }
 
@@ -41,9 +55,13 @@ const program = new Command('npm run bench --')
   .option('--pairs <n>', 'runs of each tool per row, in turns', positive, 5)
   .option('--size <megabytes>', 'size of the large cluster', positive, 1000)
   .option('--tables <n>', 'tables of the cluster with many small ones', positive, 5000)
+  .option('--files <n>', 'files of the cluster of small files', positive, 100_000)
+  .option('--segments <n>', 'WAL segments of the synthetic repository', positive, 100_000)
+  .option('--backups <n>', 'backups of the synthetic repository', positive, 200)
   .option('--ours <path>', 'another executable in place of this pgbackstop')
   .option('--theirs <path>', 'the real pgbackrest (the one on PATH)')
-  .option('--json <path>', 'file for the results', join(projectRoot(), '.test', 'bench.json'))
+  .option('--markdown <path>', 'file for the table, complete after every row')
+  .option('--json <path>', 'file for the results, complete after every row', join(projectRoot(), '.test', 'bench.json'))
   .option('--list', 'names the rows and ends')
   .addHelpText('after', '\nExample: npm run bench -- --pairs 7 "size/*-lz4-*" version');
 
@@ -60,25 +78,27 @@ async function toolOf(name: Tool['name'], command: readonly string[], runner: Ru
 }
 
 /** Files and bytes below a folder. */
-function countFiles(folder: string): { files: number; bytes: number } {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).length;
-  return { files, bytes: 0 };
+function sizeOf(folder: string): { files: number; bytes: number } {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile());
+  const bytes = files.reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+  return { files: files.length, bytes };
 }
 
 interface Sample {
-  wall: number[];
-  cpu: number[];
-  peak: number;
+  readonly wall: number[];
+  readonly cpu: number[];
+  readonly memory: Memory;
 }
 
 /** Measures one row: first the memory of each tool, which warms up the disk cache too; then the pairs. */
-async function measureRow(row: Row, bed: Bed, tools: readonly Tool[], pairs: number): Promise<RowResult> {
+async function measureRow(row: Row, bed: Bed, tools: readonly Tool[], wantedPairs: number): Promise<RowResult> {
   const count = row.count ?? 1;
+  const pairs = Math.min(wantedPairs, row.mostPairs ?? wantedPairs);
   const samples = new Map<Tool, Sample>();
   for (const tool of tools) {
     await row.reset?.(bed, tool);
     const [first = []] = row.commands(bed, tool);
-    samples.set(tool, { wall: [], cpu: [], peak: await peakMemory(bed.runner, first) });
+    samples.set(tool, { wall: [], cpu: [], memory: await peakMemory(bed.runner, first) });
   }
   const emptyNode: number[] = [];
   const empty = bed.cluster.root;
@@ -97,13 +117,17 @@ async function measureRow(row: Row, bed: Bed, tools: readonly Tool[], pairs: num
       emptyNode.push(wall / count);
     }
   }
-  const series = (name: Tool['name']): Series | undefined => [...samples].find(([tool]) => tool.name === name)?.[1];
+  const series = (name: Tool['name']): Series | undefined => {
+    const sample = [...samples].find(([tool]) => tool.name === name)?.[1];
+    return sample === undefined ? undefined : { wall: sample.wall, cpu: sample.cpu, ...sample.memory };
+  };
   const [ours, theirs] = [series('ours'), series('theirs')];
   if (ours === undefined) throw new Error('our own tool was not measured');
   return {
     name: row.name,
     ours,
     ...(theirs === undefined ? {} : { theirs }),
+    ...(pairs === wantedPairs ? {} : { pairs }),
     ...(emptyNode.length === 0 ? {} : { emptyNode }),
   };
 }
@@ -113,6 +137,58 @@ function brief({ name, ours, theirs }: RowResult): string {
   if (theirs === undefined) return `${name}: ${mine.toFixed(3)} s`;
   const { median } = spread(ratios(ours.wall, theirs.wall));
   return `${name}: ${mine.toFixed(3)} s, theirs ${spread(theirs.wall).median.toFixed(3)} s, ratio ${median.toFixed(2)}`;
+}
+
+/** Both programs, ours first; without the real one ours alone. */
+async function findTools(options: Options, ours: Tool['command'], runner: Runner): Promise<Tool[]> {
+  const tools = [await toolOf('ours', options.ours === undefined ? ours : [options.ours], runner)];
+  const theirs = options.theirs ?? findRealPgbackrest()?.path;
+  if (theirs === undefined) console.error('the real pgbackrest is not on PATH: only pgbackstop is measured');
+  else tools.push(await toolOf('theirs', [theirs], runner));
+  return tools;
+}
+
+function machine(): Result['machine'] {
+  return {
+    processors: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
+    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
+  };
+}
+
+/** Makes beds when a row asks for them and removes them after the last that does. */
+class Beds {
+  readonly #beds = new Map<BedName, Bed>();
+  readonly #create: (name: BedName) => Promise<Bed>;
+
+  constructor(create: (name: BedName) => Promise<Bed>) {
+    this.#create = create;
+  }
+
+  async get(name: BedName): Promise<Bed> {
+    const bed = this.#beds.get(name) ?? (await this.#create(name));
+    this.#beds.set(name, bed);
+    return bed;
+  }
+
+  /** @param later rows that are still to come */
+  async keepFor(later: readonly Row[]): Promise<void> {
+    for (const [name, bed] of this.#beds) {
+      if (later.some(row => row.bed === name)) continue;
+      this.#beds.delete(name);
+      await bed.dispose();
+    }
+  }
+}
+
+/** Nobody who looks at the file meanwhile sees half of it. */
+function writeWhole(path: string, text: string): void {
+  writeFileSync(`${path}.part`, text);
+  renameSync(`${path}.part`, path);
+}
+
+function save(result: Result, { json, markdown: table }: Options): void {
+  writeWhole(json, `${JSON.stringify(result, undefined, 2)}\n`);
+  if (table !== undefined) writeWhole(table, `${heading(result)}\n\n${markdown(result)}\n`);
 }
 
 async function main(): Promise<void> {
@@ -125,69 +201,72 @@ async function main(): Promise<void> {
   }
   if (chosen.length === 0) throw new Error(`no row is named ${program.args.join(' or ')} (see --list)`);
 
+  // An interrupt ends the command that is measured, and the bench after it: what was measured is in the files.
+  let interrupted = false;
+  process.on('SIGINT', () => {
+    interrupted = true;
+  });
+
   const user = unprivilegedUser();
   const runner: Runner = { user, env: environment() };
   const project = runnableProject(user);
-  const tools: Tool[] = [];
-  const beds = new Map<BedName, Bed>();
+  const versions: Record<string, string> = { Node: process.versions.node, Linux: release() };
+  const clusters: Record<string, { bytes: number; files: number }> = {};
+  const beds = new Beds(async name => {
+    console.error(`making the cluster '${name}'`);
+    const bed = await Bed.create(name, postgres?.version, options, runner.env);
+    versions.PostgreSQL = String(await bed.cluster.value('show server_version'));
+    clusters[name] = sizeOf(join(bed.cluster.dataDirectory, 'base'));
+    return bed;
+  });
+  const postgres = await postgresOf(wantedPostgres, user);
   try {
-    tools.push(await toolOf('ours', options.ours === undefined ? [project.command[1]] : [options.ours], runner));
-    const theirs = options.theirs ?? findRealPgbackrest()?.path;
-    if (theirs === undefined) console.error('the real pgbackrest is not on PATH: only pgbackstop is measured');
-    else tools.push(await toolOf('theirs', [theirs], runner));
-    const [reference] = tools.slice(-1);
+    const tools = await findTools(options, [project.command[1]], runner);
+    for (const { name, version } of tools) versions[name] = version;
+    const reference = tools.at(-1);
     if (reference === undefined) throw new Error('there is no tool');
-
-    const postgres = await postgresOf(wantedPostgres, user);
     if (postgres === undefined) {
       console.error(`PostgreSQL ${wantedPostgres} is not installed: the newest that is found serves`);
     }
-    const results: RowResult[] = [];
-    const clusters: Record<string, { bytes: number; files: number }> = {};
-    let version = '';
-    for (const row of chosen) {
-      let bed = beds.get(row.bed);
-      if (bed === undefined) {
-        console.error(`making the cluster '${row.bed}'`);
-        bed = await Bed.create(row.bed, postgres?.version, options, runner.env);
-        beds.set(row.bed, bed);
-        version = String(await bed.cluster.value('show server_version'));
-        const bytes = Number(await bed.cluster.value('select sum(pg_database_size(oid)) from pg_database'));
-        clusters[row.bed] = { ...countFiles(join(bed.cluster.dataDirectory, 'base')), bytes };
-      }
-      await row.prepare?.(bed, reference);
-      const result = await measureRow(row, bed, tools, options.pairs);
-      console.error(brief(result));
-      results.push(result);
-    }
-    const result: Result = {
+    const measured: RowResult[] = [];
+    const failed: FailedRow[] = [];
+    const result = (): Result => ({
       date: new Date().toISOString(),
-      machine: {
-        processors: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
-        memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
-      },
-      versions: {
-        ours: tools[0]?.version ?? '',
-        theirs: tools[1]?.version ?? 'absent',
-        PostgreSQL: version,
-        Node: process.versions.node,
-        Linux: release(),
-      },
+      machine: machine(),
+      versions,
       pairs: options.pairs,
       clusters,
-      rows: results,
-    };
-    writeFileSync(options.json, `${JSON.stringify(result, undefined, 2)}\n`);
-    console.log(`${heading(result)}\n\n${markdown(result)}`);
-    console.error(`results: ${basename(options.json) === options.json ? `./${options.json}` : options.json}`);
+      rows: measured,
+      failed,
+    });
+    for (const [index, row] of chosen.entries()) {
+      const began = performance.now();
+      try {
+        const bed = await beds.get(row.bed);
+        await row.prepare?.(bed, reference, tools);
+        const one = await measureRow(row, bed, tools, options.pairs);
+        measured.push(one);
+        console.error(`${brief(one)} (${Math.round((performance.now() - began) / 1000)} s for the row)`);
+      } catch (error) {
+        if (interrupted) break;
+        // the others can be measured all the same; the end says that one was not
+        const message = error instanceof Error ? error.message : String(error);
+        failed.push({ name: row.name, error: message });
+        console.error(`${row.name}: ${message}`);
+        process.exitCode = 1;
+      }
+      save(result(), options);
+      await beds.keepFor(chosen.slice(index + 1));
+    }
+    const { json, markdown: table } = options;
+    console.log(`${heading(result())}\n\n${markdown(result())}`);
+    console.error(`results: ${[table, json].filter(path => path !== undefined).join(', ')}`);
+    if (interrupted) process.exitCode = 130;
   } finally {
-    for (const bed of beds.values()) await bed.dispose();
+    await beds.keepFor([]);
     project.remove();
   }
 }
-
-// An interrupt ends the command that is measured; its failure ends the bench, and the clusters are removed.
-process.on('SIGINT', () => undefined);
 
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error);

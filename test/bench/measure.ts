@@ -74,15 +74,32 @@ function proportionalMemory(pid: number): number {
   }
 }
 
+/** Bytes that the process had in memory at its peak, those that it shares included. */
+function largestResident(pid: number): number {
+  try {
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+  } catch (error) {
+    ignoreEnded(error);
+    return 0;
+  }
+}
+
+export interface Memory {
+  /** The highest sum of all processes' proportional share, in bytes. */
+  readonly peak: number;
+  /** The peak of the largest process alone (maximum resident set), in bytes. */
+  readonly largest: number;
+}
+
 /**
  * Runs one command and looks at its memory: often at first, so that short runs are seen, then fifty times a second.
  * Not to be timed: looking costs.
- * @returns the highest sum over its processes, in bytes
  */
-export async function peakMemory(runner: Runner, command: Command): Promise<number> {
+export async function peakMemory(runner: Runner, command: Command): Promise<Memory> {
   let pid: number | undefined;
   let going = true;
   let peak = 0;
+  let largest = 0;
   const run = runAsOrThrow(runner.user, command, {
     env: runner.env,
     timeout: patience,
@@ -95,11 +112,15 @@ export async function peakMemory(runner: Runner, command: Command): Promise<numb
   const look = async (): Promise<void> => {
     const begin = performance.now();
     while (going && pid !== undefined) {
-      const now = processTree(pid).reduce((sum, each) => sum + proportionalMemory(each), 0);
-      peak = Math.max(peak, now);
+      const processes = processTree(pid);
+      peak = Math.max(
+        peak,
+        processes.reduce((sum, each) => sum + proportionalMemory(each), 0),
+      );
+      largest = Math.max(largest, ...processes.map(largestResident));
       await sleep(performance.now() - begin < 500 ? 1 : 20);
     }
   };
   await Promise.all([run, look()]);
-  return peak;
+  return { peak, largest };
 }

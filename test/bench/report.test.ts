@@ -14,12 +14,17 @@ describe('the numbers of the bench', () => {
   });
 
   test('the table shows medians, ratios with their spread, and memory', () => {
-    const ours = { wall: [1, 2, 3], cpu: [1, 1, 1], peak: 50e6 };
-    const theirs = { wall: [2, 2, 2], cpu: [2, 4, 2], peak: 25e6 };
-    expect(markdown({ rows: [{ name: 'a', ours, theirs }] }).split('\n')[2]).toBe(
-      '| a | 2.00 s | 2.00 s | **1.00** (0.50–1.50) | **0.50** (0.25–0.50) | 50 MB | 25 MB |',
+    const ours = { wall: [1, 2, 3], cpu: [1, 1, 1], peak: 50e6, largest: 40e6 };
+    const theirs = { wall: [2, 2, 2], cpu: [2, 4, 2], peak: 25e6, largest: 12e6 };
+    expect(markdown({ rows: [{ name: 'a', ours, theirs }], failed: [] }).split('\n')[2]).toBe(
+      '| a | 2.00 s | 2.00 s | **1.00** (0.50–1.50) | **0.50** (0.25–0.50) | 50 MB | 25 MB | 40 MB | 12 MB |',
     );
-    expect(markdown({ rows: [{ name: 'a', ours, emptyNode: [1, 1, 1] }] })).toContain('2.00 of an empty Node program');
+    expect(markdown({ rows: [{ name: 'a', ours, emptyNode: [1, 1, 1] }], failed: [] })).toContain(
+      '2.00 of an empty Node program',
+    );
+    const rest = markdown({ rows: [{ name: 'a', ours, pairs: 3 }], failed: [{ name: 'b', error: 'no|pe\nmore' }] });
+    expect(rest).toContain('| a (3 pairs) | 2.00 s |');
+    expect(rest.split('\n').at(-1)).toBe(`| b | failed: no/pe${' | '.repeat(7)} |`);
   });
 });
 
@@ -30,10 +35,10 @@ describe('the rows of the bench', () => {
 
   test('are selected by pattern', () => {
     expect(selectRows([])).toHaveLength(rows.length);
-    expect(selectRows(['size/backup-lz4-*', 'version']).map(row => row.name)).toEqual([
+    expect(selectRows(['version', 'size/backup-lz4-*']).map(row => row.name)).toEqual([
+      'version',
       'size/backup-lz4-1',
       'size/backup-lz4-2',
-      'version',
     ]);
     expect(selectRows(['vers.on'])).toEqual([]);
   });

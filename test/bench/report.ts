@@ -4,16 +4,25 @@ export interface Series {
   /** Seconds, one for each pair. */
   readonly wall: readonly number[];
   readonly cpu: readonly number[];
-  /** Bytes. */
+  /** Bytes: of all processes together, and of the largest alone. */
   readonly peak: number;
+  readonly largest: number;
 }
 
 export interface RowResult {
   readonly name: string;
   readonly ours: Series;
   readonly theirs?: Series;
+  /** Where it is not the pairs of the others. */
+  readonly pairs?: number;
   /** Wall seconds of an empty Node program. */
   readonly emptyNode?: readonly number[];
+}
+
+/** A row that could not be measured. */
+export interface FailedRow {
+  readonly name: string;
+  readonly error: string;
 }
 
 export interface Result {
@@ -23,6 +32,7 @@ export interface Result {
   readonly pairs: number;
   readonly clusters: Readonly<Record<string, { readonly bytes: number; readonly files: number }>>;
   readonly rows: readonly RowResult[];
+  readonly failed: readonly FailedRow[];
 }
 
 export interface Spread {
@@ -61,29 +71,53 @@ function megabytes(bytes: number): string {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
-const titles = ['row', 'ours', 'theirs', 'time ours/theirs', 'CPU ours/theirs', 'memory ours', 'memory theirs'];
+const titles = [
+  'row',
+  'ours',
+  'theirs',
+  'time ours/theirs',
+  'CPU ours/theirs',
+  'memory ours',
+  'memory theirs',
+  'largest process ours',
+  'largest process theirs',
+];
 
-function cells({ name, ours, theirs, emptyNode }: RowResult): string[] {
+function cells({ name, ours, theirs, pairs, emptyNode }: RowResult): string[] {
   const beside =
     emptyNode === undefined
       ? ''
       : ` (${(spread(ours.wall).median / spread(emptyNode).median).toFixed(2)} of an empty Node program)`;
+  const title = pairs === undefined ? name : `${name} (${pairs} pairs)`;
   const mine = `${seconds(spread(ours.wall).median)}${beside}`;
-  if (theirs === undefined) return [name, mine, '', '', '', megabytes(ours.peak), ''];
+  if (theirs === undefined) return [title, mine, '', '', '', megabytes(ours.peak), '', megabytes(ours.largest), ''];
   return [
-    name,
+    title,
     mine,
     seconds(spread(theirs.wall).median),
     ratio(ratios(ours.wall, theirs.wall)),
     ratio(ratios(ours.cpu, theirs.cpu)),
     megabytes(ours.peak),
     megabytes(theirs.peak),
+    megabytes(ours.largest),
+    megabytes(theirs.largest),
   ];
 }
 
+const failedCells = ({ name, error }: FailedRow): string[] => [
+  name,
+  `failed: ${error.split('\n', 1)[0]?.replaceAll('|', '/')}`,
+  ...titles.slice(2).map(() => ''),
+];
+
 /** The table in Markdown: medians, and of the ratios the lowest and highest too. */
-export function markdown({ rows }: Pick<Result, 'rows'>): string {
-  const lines = [titles, titles.map((_, index) => (index === 0 ? '---' : '---:')), ...rows.map(cells)];
+export function markdown({ rows, failed }: Pick<Result, 'rows' | 'failed'>): string {
+  const lines = [
+    titles,
+    titles.map((_, index) => (index === 0 ? '---' : '---:')),
+    ...rows.map(cells),
+    ...failed.map(failedCells),
+  ];
   return lines.map(line => `| ${line.join(' | ')} |`).join('\n');
 }
 

@@ -519,7 +519,8 @@ function formatSetting(value: string | number | boolean): string {
   return `'${String(value).replaceAll("'", "''")}'`;
 }
 
-async function chownTree(user: UnprivilegedUser, path: string): Promise<void> {
+/** Gives a folder and all in it to the user. */
+export async function chownTree(user: UnprivilegedUser, path: string): Promise<void> {
   if (!user.foreign) return;
   const { execFileSync } = await import('node:child_process');
   execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, path]);

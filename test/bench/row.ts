@@ -1,0 +1,47 @@
+/** What one row of the bench is, and what many of them share. */
+import type { Bed, BedName, Tool } from './bed.ts';
+import type { Command } from './measure.ts';
+
+export interface Row {
+  /** As the command line takes it. Says so when the two tools do not do the same thing. */
+  readonly name: string;
+  readonly bed: BedName;
+  /** Commands that one run consists of: times are divided by it. */
+  readonly count?: number;
+  /** Not more pairs than this: a row that takes minutes. */
+  readonly mostPairs?: number;
+  /** Once before the first run of any tool. `reference` makes what both tools read. */
+  readonly prepare?: (bed: Bed, reference: Tool, tools: readonly Tool[]) => Promise<void>;
+  /** Before every run. */
+  readonly reset?: (bed: Bed, tool: Tool) => Promise<void>;
+  /** What is measured. */
+  readonly commands: (bed: Bed, tool: Tool) => Command[];
+  /** Measured beside the tools, to tell what part of the time is Node's own. */
+  readonly emptyNode?: boolean;
+}
+
+export const codecs = ['none', 'lz4', 'zst', 'gz'] as const;
+export type Codec = (typeof codecs)[number];
+
+/** Pairs of the slowest rows. */
+export const fewPairs = 3;
+
+/** Commands too short for one measurement are run so many times in a row. */
+export const shortCount = 20;
+
+export function compress(codec: Codec): string {
+  return `--compress-type=${codec}`;
+}
+
+/** What is restored and backed up where the codec is not the question. */
+export const usual = [compress('lz4'), '--process-max=2'] as const;
+
+/** A full backup by the reference, which every row that reads one shares. @returns the repository */
+export async function sharedBackup(bed: Bed, reference: Tool, codec: Codec): Promise<string> {
+  const repo = `shared-${codec}`;
+  await bed.once(repo, async () => {
+    await bed.freshRepository(reference, repo, compress(codec));
+    await bed.run([...bed.base(reference, repo), compress(codec), '--process-max=2', '--type=full', 'backup']);
+  });
+  return repo;
+}
