@@ -93,7 +93,7 @@ export class ProcessLog implements Log {
 
   /** A line without time, for what is said before a command begins. */
   plain(level: LogLevel, message: string): void {
-    if (rank[level] <= rank[this.#settings.stderr]) writeAll(2, `${level.toUpperCase()}: ${message}\n`);
+    if (rank[level] <= rank[this.#settings.stderr]) writeAll(2, stderrLine(level, message));
     else if (rank[level] <= rank[this.#settings.console]) writeAll(1, this.#line(level, message, false));
   }
 
@@ -101,7 +101,7 @@ export class ProcessLog implements Log {
     const level = error.kind === 'assert' ? 'assert' : 'error';
     const type = error.kind === 'unhandled' ? `${errorName(error.kind)}: ` : '';
     const stack = this.enabled('debug') || error.kind === 'unhandled' ? stackOf(error) : '';
-    this.#write(level, `[${String(error.code).padStart(3, '0')}]: ${type}${error.text}${stack}`);
+    this.#write(level, `${type}${error.text}${stack}`, `[${String(error.code).padStart(3, '0')}]: `);
   }
 
   warn(message: string): void {
@@ -124,11 +124,12 @@ export class ProcessLog implements Log {
     this.#write('trace', `        ${where}: ${message}`);
   }
 
-  #write(level: LogLevel, message: string): void {
+  /** @param code of an error; it stands before the prefix */
+  #write(level: LogLevel, message: string, code = ''): void {
     const { console, stderr, file, timestamp, prefix = '' } = this.#settings;
-    const text = prefix + message;
+    const text = code + prefix + message;
     if (rank[level] <= rank[stderr]) {
-      writeAll(2, `${level.toUpperCase()}: ${text}\n`);
+      writeAll(2, stderrLine(level, text));
     } else if (rank[level] <= rank[console]) {
       writeAll(1, this.#line(level, text, timestamp));
     }
@@ -147,8 +148,18 @@ export class ProcessLog implements Log {
     const time = timestamp ? `${formatLogTime(this.#clock.now())} ` : '';
     const process = String(this.#process).padStart(this.#settings.processDigits ?? 2, '0');
     const head = `${time}P${process} ${level.toUpperCase().padStart(6)}: `;
-    return `${head}${text.replaceAll('\n', `\n${' '.repeat(head.length)}`)}\n`;
+    return indented(head, text);
   }
+}
+
+/** stderr has neither time nor process. */
+function stderrLine(level: LogLevel, text: string): string {
+  return indented(`${level.toUpperCase()}: `, text);
+}
+
+/** Further lines of a text stand below its first. */
+function indented(head: string, text: string): string {
+  return `${head}${text.replaceAll('\n', `\n${' '.repeat(head.length)}`)}\n`;
 }
 
 function stackOf(error: BackstopError): string {

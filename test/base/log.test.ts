@@ -55,6 +55,13 @@ describe('lines', () => {
     expect(text).toBe(`${head}P000   INFO: [DRY-RUN] x\n`);
   });
 
+  it('have the prefix behind the code of an error', () => {
+    const text = written({ timestamp: false, prefix: '[DRY-RUN] ', file: 'info' }, log =>
+      log.error(new BackstopError('checksum', 'bad')),
+    );
+    expect(text).toBe(`${head}P00  ERROR: [026]: [DRY-RUN] bad\n`);
+  });
+
   it('of errors have their code and hints', () => {
     const text = written({ timestamp: false, file: 'info' }, log => {
       log.error(new BackstopError('checksum', 'bad', { hint: 'do' }));
