@@ -318,9 +318,15 @@ class LocalCluster implements Cluster {
       );
     }
     await this.#waitUntilReplayed(lsn, timeout);
-    await this.#session.execute('checkpoint');
     await this.#waitUntilCheckpoint(lsn, timeout);
     this.#control = await this.#readControl();
+    if (this.#control.checkpoint < target) {
+      throw new BackstopError(
+        'db-mismatch',
+        `standby checkpoint '${formatLsn(this.#control.checkpoint)}' in '${this.#config.path}' is less than target '${lsn}'`,
+        { hint: `does pg${this.key}-path belong to the cluster at pg${this.key}-port?` },
+      );
+    }
     if (this.#control.timeline !== timeline) {
       throw new BackstopError(
         'db-mismatch',
@@ -364,6 +370,8 @@ class LocalCluster implements Cluster {
   async #waitUntilCheckpoint(lsn: string, timeout: number): Promise<void> {
     const end = this.#clock.monotonic() + timeout;
     for (;;) {
+      // it ends at the last checkpoint of the primary that was replayed, which may still be the one before
+      await this.#session.execute('checkpoint');
       const reached = await this.#standbyCheckpoint();
       if (parseLsn(reached) >= parseLsn(lsn)) return;
       if (this.#clock.monotonic() >= end) {

@@ -1,5 +1,5 @@
 /** Finds out which of the configured clusters is the primary and which a standby, by asking each. */
-import { asBackstopError, BackstopError } from '../base/error.ts';
+import { asBackstopError, BackstopError, isKind } from '../base/error.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type Cluster, type ClusterConfig, type OpenClusterOptions, openCluster } from './cluster.ts';
 
@@ -25,7 +25,8 @@ export interface FoundClusters {
 
 /**
  * Asks every configured cluster; one that cannot be asked is a warning. What is found is open and the caller's to close.
- * @throws db-connect when there are two primaries, or not the clusters that are required
+ * @throws db-connect when there are two primaries, or not the clusters that are required; feature-not-supported when one
+ *   of these may be where this version cannot ask
  */
 export async function findClusters(
   configs: readonly ClusterConfig[],
@@ -33,10 +34,14 @@ export async function findClusters(
 ): Promise<FoundClusters> {
   let primary: Cluster | undefined;
   let standby: Cluster | undefined;
+  let outOfReach: BackstopError | undefined;
   try {
     for (const config of configs) {
       const cluster = await tryOpen(config, options);
-      if (cluster === undefined) continue;
+      if (cluster instanceof BackstopError) {
+        if (isKind(cluster, 'feature-not-supported')) outOfReach ??= cluster;
+        continue;
+      }
       if (!cluster.isStandby) {
         if (primary !== undefined) {
           await cluster.close();
@@ -52,12 +57,15 @@ export async function findClusters(
       }
     }
     if (primary === undefined && (options.primaryRequired ?? true)) {
-      throw new BackstopError('db-connect', 'unable to find primary cluster - cannot proceed', {
-        hint: 'are all available clusters in recovery?',
-      });
+      throw (
+        outOfReach ??
+        new BackstopError('db-connect', 'unable to find primary cluster - cannot proceed', {
+          hint: 'are all available clusters in recovery?',
+        })
+      );
     }
     if (standby === undefined && options.standby === 'y') {
-      throw new BackstopError('db-connect', 'unable to find standby cluster - cannot proceed');
+      throw outOfReach ?? new BackstopError('db-connect', 'unable to find standby cluster - cannot proceed');
     }
     if (standby === undefined && options.standby === 'prefer') {
       options.warn('unable to find a standby to perform the backup, using primary instead');
@@ -70,14 +78,15 @@ export async function findClusters(
   return { ...(primary === undefined ? {} : { primary }), ...(standby === undefined ? {} : { standby }) };
 }
 
-async function tryOpen(config: ClusterConfig, options: FindClustersOptions): Promise<Cluster | undefined> {
+/** @returns why the cluster cannot be asked, when that is not a mistake of ours */
+async function tryOpen(config: ClusterConfig, options: FindClustersOptions): Promise<Cluster | BackstopError> {
   const { storageOf, open = openCluster, ...rest } = options;
   try {
     return await open(config, { ...rest, storage: await storageOf(config) });
   } catch (error) {
-    const { name, text, kind } = asBackstopError(error);
-    if (kind === 'unhandled') throw error;
-    options.warn(`unable to check pg${config.key}: [${name}] ${text}`);
-    return undefined;
+    const reason = asBackstopError(error);
+    if (reason.kind === 'unhandled') throw error;
+    options.warn(`unable to check pg${config.key}: [${reason.name}] ${reason.text}`);
+    return reason;
   }
 }

@@ -12,9 +12,9 @@ import type { Session } from '../session.ts';
 import type { BackupCluster } from './database.ts';
 import type { BackupFileResult, BackupFileTask, BackupJobs, BackupThreadData, BlockTask } from './job.ts';
 import { type BackupPlan, takeOver } from './plan.ts';
-import { type BundleOptions, type QueuedJob, queueFiles } from './queue.ts';
+import { type BundleOptions, type QueuedJob, queueSources } from './queue.ts';
 import type { ResumedFiles } from './resume.ts';
-import { sourcePaths } from './source.ts';
+import { sourcePath } from './source.ts';
 
 export interface CopySettings {
   readonly repo: StanzaRepo;
@@ -40,37 +40,44 @@ export async function copyCluster(session: Session<'backup'>, copy: CopySettings
   const { manifest, plan, cluster, repo } = copy;
   const { log, settings, clock } = session;
   const { header, files } = manifest;
+  const { standby } = cluster;
   const pool = new WorkerPool<BackupJobs, QueuedJob>({
     threadFile: session.threadFile,
-    size: settings.values['process-max'],
+    // with a standby the first worker reads from the primary, what little there is, and the others never do
+    size: settings.values['process-max'] + (standby === undefined ? 0 : 1),
     data: threadData(session, copy),
   });
   const progress = new CopyProgress(session, plan.copySize);
-  const pathOf = sourcePaths(manifest, cluster.path);
-  const jobs = queueFiles(files, plan.copy, copy.bundle);
+  const onStandby = (index: number) => standby !== undefined && mayVanish(files.name(index));
+  const sourceOf = (index: number) => (standby !== undefined && onStandby(index) ? standby : cluster);
+  const pathOf = (index: number) => sourcePath(sourceOf(index).path, files.name(index));
+  const queues = queueSources(files, plan.copy, copy.bundle, onStandby);
+  const fromPrimary = queues.primary.values();
+  const fromStandby = queues.standby.values();
   const vanished = new Set<number>();
   const suffix = compressSuffix(header.options.compressType);
   const threshold = Math.max(plan.copySize / 100, settings.values['manifest-save-threshold']);
-  let next = 0;
   let bytes = 0;
   let unsaved = 0;
   let roleChecked = clock.monotonic();
   try {
     for (const index of plan.empty) {
-      if (log.enabled('detail')) log.detail(`store zero-length file ${pathOf(files.name(index))}`);
+      if (log.enabled('detail')) log.detail(`store zero-length file ${sourcePath(cluster.path, files.name(index))}`);
     }
     for (const { index, label } of header.bundle || header.options.hardlink ? [] : plan.references) {
       if (log.enabled('detail')) log.detail(`reference ${files.name(index)} to ${label}`);
     }
-    const outcomes = pool.run(() => {
-      const job = jobs[next++];
-      if (job === undefined) return undefined;
+    const outcomes = pool.run(worker => {
+      const from = standby !== undefined && worker > 0 ? fromStandby : fromPrimary;
+      const { value: job } = from.next();
+      const [first] = job?.files ?? [];
+      if (job === undefined || first === undefined) return undefined;
       const tasks = job.files.map(index => taskOf(copy, index, pathOf, suffix, job.bundleId));
       const bundle =
         job.bundleId === undefined
           ? {}
           : { bundle: { id: job.bundleId, path: bundleFile(repo.stanza, header.label, job.bundleId) } };
-      return { name: 'backup-files', input: { pgKey: cluster.key, files: tasks, ...bundle }, tag: job };
+      return { name: 'backup-files', input: { pgKey: sourceOf(first).key, files: tasks, ...bundle }, tag: job };
     });
     for await (const { tag, output, worker } of outcomes) {
       for (const [at, index] of tag.files.entries()) {
@@ -99,7 +106,6 @@ export async function copyCluster(session: Session<'backup'>, copy: CopySettings
     await pool.close();
   }
   if (vanished.size > 0) files.sort(index => !vanished.has(index));
-  void repo;
   return { bytes };
 }
 
@@ -112,7 +118,10 @@ function threadData(
   return {
     command: 'backup',
     repo: repo.settings,
-    clusters: [{ key: cluster.key, path: cluster.path }],
+    clusters: [cluster, ...(cluster.standby === undefined ? [] : [cluster.standby])].map(({ key, path }) => ({
+      key,
+      path,
+    })),
     bufferSize: values['buffer-size'],
     compressType: header.options.compressType,
     compressLevel,
@@ -128,7 +137,7 @@ function threadData(
 function taskOf(
   copy: CopySettings,
   index: number,
-  pathOf: (name: string) => string,
+  pathOf: (index: number) => string,
   suffix: string,
   bundleId = 0,
 ): BackupFileTask {
@@ -138,8 +147,10 @@ function taskOf(
   const before = priorIndex === undefined ? undefined : prior?.files.get(priorIndex);
   const kept = copy.resumed.get(index);
   const comparable = before !== undefined && before.checksum !== undefined && before.size === file.size;
+  // of the same size and time, and yet to be read: the time is in doubt, the content may well be the same
+  const doubted = before?.timestamp === file.timestamp;
   return {
-    path: pathOf(file.name),
+    path: pathOf(index),
     repoPath: backupFile(repo.stanza, manifest.header.label, { ...file, bundleId }, suffix),
     size: file.size,
     mayVanish: mayVanish(file.name),
@@ -157,7 +168,7 @@ function taskOf(
     ...(file.blockSize === 0 ? {} : { block: blockTask(copy, file, before) }),
     ...(file.checksumPage === undefined ? {} : { pageSegment: relationSegment(file.name) }),
     ...(comparable && before?.checksum !== undefined
-      ? { prior: { checksum: before.checksum, size: before.size, always: manifest.header.options.delta } }
+      ? { prior: { checksum: before.checksum, size: before.size, always: manifest.header.options.delta || doubted } }
       : {}),
   };
 }
@@ -192,13 +203,13 @@ function record(
   copy: CopySettings,
   index: number,
   result: BackupFileResult,
-  pathOf: (name: string) => string,
+  pathOf: (index: number) => string,
   bundleId: number,
   { log, percent }: { log: Session['log']; percent: string },
 ): number {
   const { manifest, prior } = copy;
   const file = manifest.files.get(index);
-  const path = pathOf(file.name);
+  const path = pathOf(index);
   switch (result.outcome) {
     case 'vanished':
       log.detail(`skip file removed by database ${path}`);

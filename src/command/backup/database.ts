@@ -1,6 +1,7 @@
 /** The cluster that a backup reads: a server with its backup functions, or, offline, files alone. */
 import { BackstopError } from '../../base/error.ts';
 import type { BackupStop, Cluster } from '../../postgres/cluster.ts';
+import { checkArchiving, checkSameCluster } from '../../postgres/cluster-check.ts';
 import { type ControlData, readControl } from '../../postgres/control.ts';
 import type { PostgresVersion } from '../../postgres/versions.ts';
 import type { WalName } from '../../postgres/wal.ts';
@@ -19,6 +20,7 @@ import {
   openClusterFiles,
 } from '../open.ts';
 import type { Session } from '../session.ts';
+import { Standby } from './standby.ts';
 
 /** Where WAL of the backup starts. */
 export interface StartPoint {
@@ -34,15 +36,18 @@ export interface BackupCluster {
   readonly version: PostgresVersion;
   readonly control: ControlData;
   readonly isOnline: boolean;
+  /** Where relation files are copied from instead; they may vanish there as here. */
+  readonly standby: ClusterSettings | undefined;
   readonly checksumPage: boolean;
   /** @throws backup-mismatch when the repository belongs to another cluster */
   checkStanza(backupInfo: BackupInfo, archiveInfo: ArchiveInfo): void;
   /** Milliseconds since the epoch: the server's clock when online. */
   time(): Promise<number>;
-  /** Undefined when offline. */
+  /** Undefined when offline. With a standby it returns when that one has caught up. */
   start(repo: StanzaRepo, archiveInfo: ArchiveInfo): Promise<StartPoint | undefined>;
   stop(): Promise<BackupStop | undefined>;
   abort(): Promise<void>;
+  /** @throws db-mismatch when a server is no longer what it was */
   checkRole(): Promise<void>;
   tablespaceNames(): Promise<ReadonlyMap<number, string> | undefined>;
   manifestDatabases(): Promise<ManifestDatabase[]>;
@@ -51,48 +56,29 @@ export interface BackupCluster {
 
 export async function openBackupCluster(session: Session<'backup'>): Promise<BackupCluster> {
   const { values } = session.settings;
+  if (values.online) return openOnline(session);
   if (values['backup-standby'] !== 'n') {
-    if (values.online) {
-      throw new BackstopError(
-        'feature-not-supported',
-        'backup-standby is not supported by this version of pgbackstop',
-        {
-          hint: "set backup-standby=n to back up from the primary: the option's feature is not built yet.",
-        },
-      );
-    }
     session.log.warn(
       'option backup-standby is enabled but backup is offline - backups will be performed from the primary',
     );
   }
-  return values.online ? openOnline(session) : openOffline(session);
+  return openOffline(session);
 }
 
 async function openOnline(session: Session<'backup'>): Promise<BackupCluster> {
-  const { primary } = await findSessionClusters(session, 'n');
-  if (primary === undefined) throw new BackstopError('assert', 'no primary');
+  const found = await findSessionClusters(session, session.settings.values['backup-standby']);
+  const { primary } = found;
   try {
+    if (primary === undefined) throw new BackstopError('assert', 'no primary');
     const config = clusterSettings(session).find(({ key }) => key === primary.key);
     if (config === undefined) throw new BackstopError('assert', `no settings of pg${primary.key}`);
-    checkPath(primary, config);
-    const files = await openClusterFiles(config);
-    return new OnlineCluster(session, primary, config, files);
+    const standby = found.standby === undefined ? undefined : new Standby(session, found.standby, primary);
+    return new OnlineCluster(session, primary, standby, config, await openClusterFiles(config));
   } catch (error) {
-    await primary.close();
+    await primary?.close();
+    await found.standby?.close();
     throw error;
   }
-}
-
-/** The server and the files must be the same cluster. */
-function checkPath(cluster: Cluster, config: ClusterSettings): void {
-  if (cluster.dataDirectory === config.path) return;
-  throw new BackstopError(
-    'db-mismatch',
-    `version '${cluster.version.text}' and path '${cluster.dataDirectory}' queried from cluster do not match version '${cluster.control.version.text}' and '${config.path}' read from '${config.path}/global/pg_control'`,
-    {
-      hint: `the pg${config.key}-path and pg${config.key}-port settings likely reference different clusters.`,
-    },
-  );
 }
 
 async function openOffline(session: Session<'backup'>): Promise<BackupCluster> {
@@ -172,10 +158,22 @@ abstract class BaseCluster {
 class OnlineCluster extends BaseCluster implements BackupCluster {
   readonly isOnline = true;
   readonly #server: Cluster;
+  readonly #standby: Standby | undefined;
 
-  constructor(session: Session<'backup'>, server: Cluster, config: ClusterSettings, files: Storage) {
+  constructor(
+    session: Session<'backup'>,
+    server: Cluster,
+    standby: Standby | undefined,
+    config: ClusterSettings,
+    files: Storage,
+  ) {
     super(session, config, files, server.control);
     this.#server = server;
+    this.#standby = standby;
+  }
+
+  get standby(): ClusterSettings | undefined {
+    return this.#standby?.settings;
   }
 
   time(): Promise<number> {
@@ -185,6 +183,8 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
   async start(repo: StanzaRepo, archiveInfo: ArchiveInfo): Promise<StartPoint> {
     const { log, settings, clock } = this.session;
     const { values } = settings;
+    checkSameCluster(this.#server, this.config);
+    if (values['archive-check']) checkArchiving(this.#server, { modeCheck: values['archive-mode-check'] });
     const fast = values['start-fast'];
     if (!fast && values['db-timeout'] <= this.#server.checkpointTimeout * 1000) {
       log.warn(
@@ -202,6 +202,7 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
       stopAuto: values['stop-auto'],
     });
     log.info(`backup start archive = ${start.walName}, lsn = ${start.lsn}`);
+    await this.#standby?.catchUp(start);
     if (values['archive-check']) {
       const prior = start.walNameBefore;
       log.info(
@@ -217,6 +218,9 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
 
   async stop(): Promise<BackupStop> {
     const { log } = this.session;
+    // the last look at the files is behind us: until then the servers must have been what they were
+    await this.checkRole();
+    await this.#standby?.close();
     const exclusive = this.version.backup === 'exclusive' ? 'exclusive ' : '';
     log.info(`execute ${exclusive}backup stop and wait for all WAL segments to archive`);
     const stop = await this.#server.stopBackup();
@@ -228,8 +232,9 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
     return this.#server.abortBackup();
   }
 
-  checkRole(): Promise<void> {
-    return this.#server.checkRole();
+  async checkRole(): Promise<void> {
+    await this.#server.checkRole();
+    await this.#standby?.checkRole();
   }
 
   async tablespaceNames(): Promise<ReadonlyMap<number, string>> {
@@ -242,6 +247,7 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
   }
 
   async close(): Promise<void> {
+    await this.#standby?.close();
     await this.#server.close();
     await this.files.close();
   }
@@ -249,6 +255,7 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
 
 class OfflineCluster extends BaseCluster implements BackupCluster {
   readonly isOnline = false;
+  readonly standby = undefined;
 
   async time(): Promise<number> {
     return this.session.clock.now();

@@ -65,7 +65,7 @@ export async function finishBackup(session: Session<'backup'>, finish: FinishSet
     toolVersion: version,
     options: {
       ...manifest.header.options,
-      backupStandby: false,
+      backupStandby: cluster.standby !== undefined,
       bufferSize: values['buffer-size'],
       compressLevel: finish.compressLevel,
       compressLevelNetwork: values['compress-level-network'],

@@ -68,6 +68,8 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
       options: {
         archiveCheck: online && values['archive-check'],
         archiveCopy: online && values['archive-check'] && values['archive-copy'],
+        // n is written at the end only, as the reference does; y is what a resume must know
+        ...(cluster.standby === undefined ? {} : { backupStandby: true }),
         checksumPage: prior?.checksumPage ?? cluster.checksumPage,
         compressType: prior?.compressType ?? repoOptions.compressType,
         delta: values.delta,

@@ -1,5 +1,7 @@
 /** Decides, from the manifest of the cluster and of the prior backup, which files are copied and which are references. Pure. */
+import { mayVanish } from '../../postgres/files.ts';
 import type { BackupLabel } from '../../repo/label.ts';
+import type { ManifestFile } from '../../repo/manifest/file-table.ts';
 import { emptyChecksum, type Manifest, storedIn } from '../../repo/manifest/manifest.ts';
 
 export interface BackupPlan {
@@ -31,7 +33,7 @@ export function planBackup(manifest: Manifest, prior: Manifest | undefined, delt
       if (
         same &&
         !(size === 0 && manifest.header.bundle) &&
-        (size === 0 || (!delta && manifest.files.timestamp(index) === before.timestamp))
+        (size === 0 || (!delta && before.timestamp === manifest.files.timestamp(index) && !isBehind(before, prior)))
       ) {
         references.push({ index, label: takeOver(manifest, index, prior, priorIndex) });
         continue;
@@ -47,6 +49,15 @@ export function planBackup(manifest: Manifest, prior: Manifest | undefined, delt
     copySize += manifest.files.size(index);
   }
   return { copy, copySize, empty, references };
+}
+
+/**
+ * Whether a backup from a standby may hold an older content of a file than the primary had at the time in its manifest.
+ * Times are the primary's, and what it wrote after the backup's start may not have come to the standby's files when they
+ * were copied. The WAL of that backup would bring it back, that of a later backup would not.
+ */
+export function isBehind({ name, timestamp }: ManifestFile, { header }: Manifest): boolean {
+  return header.options.backupStandby === true && timestamp >= header.timestampStart && mayVanish(name);
 }
 
 /**

@@ -16,13 +16,39 @@ export interface QueuedJob {
   readonly bundleId?: number;
 }
 
+/** Jobs in the order in which they are to start. */
+export interface JobQueues {
+  /** Files that are read from the primary: all of them, unless there is a standby. */
+  readonly primary: readonly QueuedJob[];
+  readonly standby: readonly QueuedJob[];
+}
+
 /** A job holds at most this many bytes of small files, or one larger file. */
 const jobBytes = 4 * 1024 * 1024;
 /** And at most this many files, since each stays open until the disk has it. */
 const jobFiles = 64;
 
-/** @returns jobs in the order in which they are to start */
-export function queueFiles(files: FileTable, copy: readonly number[], bundle: BundleOptions | undefined): QueuedJob[] {
+/** @param onStandby true for the indexes that are read from the standby; no bundle holds files of both */
+export function queueSources(
+  files: FileTable,
+  copy: readonly number[],
+  bundle: BundleOptions | undefined,
+  onStandby: (index: number) => boolean,
+): JobQueues {
+  const [here, there]: [number[], number[]] = [[], []];
+  for (const index of copy) (onStandby(index) ? there : here).push(index);
+  const primary = queueFiles(files, here, bundle);
+  const bundles = primary.filter(job => job.bundleId !== undefined).length;
+  return { primary, standby: queueFiles(files, there, bundle, bundles + 1) };
+}
+
+/** @returns jobs for the files of one cluster, in the order in which they are to start */
+export function queueFiles(
+  files: FileTable,
+  copy: readonly number[],
+  bundle: BundleOptions | undefined,
+  firstBundle = 1,
+): QueuedJob[] {
   const bySize = (a: number, b: number) => files.size(b) - files.size(a) || byName(a, b);
   const byName = (a: number, b: number) => compareBytes(files.name(b), files.name(a));
   if (bundle === undefined)
@@ -34,7 +60,7 @@ export function queueFiles(files: FileTable, copy: readonly number[], bundle: Bu
     .sort((a, b) => files.timestamp(a) - files.timestamp(b) || byName(a, b));
   return [
     ...large.map(index => ({ files: [index] })),
-    ...groupBundles(files, small, bundle.size).map((job, at) => ({ files: job, bundleId: at + 1 })),
+    ...groupBundles(files, small, bundle.size).map((job, at) => ({ files: job, bundleId: firstBundle + at })),
   ];
 }
 

@@ -8,6 +8,7 @@ import type { ManifestFile } from '../../repo/manifest/file-table.ts';
 import { type CompressType, compressSuffix, type Manifest } from '../../repo/manifest/manifest.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import type { Session } from '../session.ts';
+import { isBehind } from './plan.ts';
 
 export interface Resumable {
   readonly label: BackupLabel;
@@ -139,6 +140,7 @@ function judge(name: string, manifest: Manifest, aborted: Manifest): string | { 
   if (before.checksum === undefined) return 'no checksum in resumed manifest';
   if (before.sizeOriginal !== now.size) return 'mismatched size';
   if (before.timestamp !== now.timestamp) return 'mismatched timestamp';
+  if (isBehind(before, aborted)) return 'written after the resumed backup began';
   // a file that now goes into a bundle would leave its old self behind
   const samePlace = before.bundleId === 0 && manifest.header.bundle === aborted.header.bundle;
   if (before.blockSize !== now.blockSize || !samePlace) return 'stored in another way';

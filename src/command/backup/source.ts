@@ -1,22 +1,10 @@
 /** Where the files of a manifest lie in the cluster. */
-import { posix } from 'node:path';
-import { type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import { pgDataTarget } from '../../repo/manifest/manifest.ts';
 
 /**
- * Gives the absolute path of a manifest name. Links are followed by the operating system, so names below PGDATA need no
- * look-up; a tablespace's name starts at its own target.
+ * The absolute path of a manifest name below a data directory. Links are followed by the operating system, those of
+ * tablespaces too: a standby on the same host has its tablespaces elsewhere.
  */
-export function sourcePaths(manifest: Manifest, pgPath: string): (name: string) => string {
-  const tablespaces = new Map<string, string>();
-  for (const target of manifest.targets) {
-    if (target.tablespaceId !== undefined) {
-      tablespaces.set(target.name, posix.resolve(`${pgPath}/pg_tblspc`, target.path));
-    }
-  }
-  return name => {
-    if (name.startsWith(`${pgDataTarget}/`)) return `${pgPath}${name.slice(pgDataTarget.length)}`;
-    const [root, oid] = name.split('/', 2);
-    const target = `${root}/${oid}`;
-    return `${tablespaces.get(target) ?? `${pgPath}/${target}`}${name.slice(target.length)}`;
-  };
+export function sourcePath(pgPath: string, name: string): string {
+  return `${pgPath}/${name.startsWith(`${pgDataTarget}/`) ? name.slice(pgDataTarget.length + 1) : name}`;
 }

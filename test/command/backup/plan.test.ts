@@ -15,8 +15,12 @@ const older = '20261120-020956F' as BackupLabel;
 const incr = `${full}_20261122-020956I` as BackupLabel;
 const sum = 'ab'.repeat(20);
 
-function manifestOf(label: BackupLabel, files: readonly Partial<NewManifestFile>[], bundle = false): Manifest {
-  const manifest = emptyManifest({ label, bundle } as ManifestHeader);
+function manifestOf(
+  label: BackupLabel,
+  files: readonly Partial<NewManifestFile>[],
+  { bundle = false, backupStandby = false } = {},
+): Manifest {
+  const manifest = emptyManifest({ label, bundle, timestampStart: 100, options: { backupStandby } } as ManifestHeader);
   for (const fields of files) {
     const size = fields.size ?? 8192;
     manifest.files.add({
@@ -47,7 +51,7 @@ describe('without a prior backup', () => {
   });
 
   it('and with bundles an empty file is in the manifest only', () => {
-    const manifest = manifestOf(full, [{ name: 'pg_data/a' }, { name: 'pg_data/b', size: 0 }], true);
+    const manifest = manifestOf(full, [{ name: 'pg_data/a' }, { name: 'pg_data/b', size: 0 }], { bundle: true });
     expect(planBackup(manifest, undefined, false)).toMatchObject({ copy: [0], empty: [1] });
     expect(manifest.files.get(1)).toMatchObject({ checksum: emptyChecksum, sizeRepo: 0 });
   });
@@ -86,6 +90,20 @@ describe('with a prior backup', () => {
     }
   });
 
+  it.each<[what: string, name: string, timestamp: number, stored: string | undefined]>([
+    ['written before the backup began', 'pg_data/base/1/2', 99, full],
+    ['written since then, which may not have come to the standby', 'pg_data/base/1/2', 100, undefined],
+    ['in a tablespace', 'pg_tblspc/16384/PG_15_202209061/5/6', 101, undefined],
+    ['copied from the primary', 'pg_data/postgresql.conf', 101, full],
+  ])('from a standby, a file %s', (_, name, timestamp, stored) => {
+    const file = { name, timestamp, checksum: sum };
+    const prior = manifestOf(full, [file], { backupStandby: true });
+    const { references } = planBackup(manifestOf(incr, [{ name, timestamp }]), prior, false);
+    expect(references).toEqual(stored === undefined ? [] : [{ index: 0, label: stored }]);
+    const fromPrimary = planBackup(manifestOf(incr, [{ name, timestamp }]), manifestOf(full, [file]), false);
+    expect(fromPrimary.references).toHaveLength(1);
+  });
+
   it('what is taken over has its bytes of then, and its time, mode and owner of now', () => {
     const manifest = manifestOf(incr, [{ name: 'pg_data/a', mode: 0o640, user: 'new', group: false }]);
     const prior = manifestOf(full, [
@@ -119,7 +137,7 @@ describe('with a prior backup', () => {
         const manifest = manifestOf(
           incr,
           now.map(({ checksum: _, reference: __, ...rest }) => rest),
-          bundle,
+          { bundle },
         );
         const priorManifest = manifestOf(
           full,

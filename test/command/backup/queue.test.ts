@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { queueFiles } from '../../../src/command/backup/queue.ts';
+import { queueFiles, queueSources } from '../../../src/command/backup/queue.ts';
 import { queueRestore } from '../../../src/command/restore/queue.ts';
 import { FileTable, type NewManifestFile } from '../../../src/repo/manifest/file-table.ts';
 import { emptyManifest, type ManifestHeader } from '../../../src/repo/manifest/manifest.ts';
@@ -94,6 +94,25 @@ describe('the jobs of a backup', () => {
         for (const job of bundles.slice(0, -1)) expect(sum(table, job.files)).toBeGreaterThanOrEqual(bundle.size);
         const times = bundles.flatMap(job => job.files.map(index => table.timestamp(index)));
         expect(times).toEqual([...times].sort((a, b) => a - b));
+      }),
+    );
+  });
+});
+
+describe('the jobs of a backup from a standby', () => {
+  it('read each file from its side, and number the bundles of both as one', () => {
+    const bundle = { size: 5 * mebibyte, limit: mebibyte };
+    fc.assert(
+      fc.property(files, list => {
+        const table = tableOf(list);
+        const onStandby = (index: number) => index % 3 !== 0;
+        const { primary, standby } = queueSources(table, all(table), bundle, onStandby);
+        for (const job of primary) expect(job.files.some(onStandby)).toBe(false);
+        for (const job of standby) expect(job.files.every(onStandby)).toBe(true);
+        const jobs = [...primary, ...standby];
+        expect(jobs.flatMap(job => job.files).sort((a, b) => a - b)).toEqual(all(table));
+        const ids = jobs.flatMap(job => job.bundleId ?? []);
+        expect(ids).toEqual(ids.map((_, at) => at + 1));
       }),
     );
   });
