@@ -142,7 +142,7 @@ function formatRows(
 }
 
 /** A summary as it stands in a list: no full stop, a small first letter unless the word is a name or all capitals. */
-function listed(summary: string): string {
+export function listed(summary: string): string {
   const text = summary.replace(/\.$/, '');
   const [word = ''] = text.split(' ');
   const isName = /^[A-Z].*[A-Z0-9]/.test(word) || word === 'Azure';

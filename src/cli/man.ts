@@ -6,18 +6,9 @@ import { type HelpSection, helpSection, optionProse } from '../config/prose/opti
 import { keyedName, type OptionName, optionNames, optionRule } from '../config/table.ts';
 import { wrap } from './help.ts';
 
-/** Path from the project's root -> content, for every generated file. */
-export function generatedFiles(): ReadonlyMap<string, string> {
-  return new Map([
-    ['man/pgbackstop.1', commandPage()],
-    ['man/pgbackstop.conf.5', configurationPage()],
-    ['conf/pgbackrest.conf', sampleConfiguration()],
-  ]);
-}
-
 const shown = optionNames.filter(name => optionRule(name).internal !== true);
 
-function commandPage(): string {
+export function commandPage(): string {
   return page('PGBACKSTOP', 1, 'Back up and restore PostgreSQL', [
     section('NAME', ['pgbackstop, pgbackrest \\- back up and restore PostgreSQL clusters']),
     section('SYNOPSIS', ['.B pgbackrest', '[\\fIoptions\\fR] \\fIcommand\\fR [\\fIparameters\\fR]']),
@@ -60,7 +51,7 @@ const headings: readonly (readonly [HelpSection, string])[] = [
   ['maintainer', 'MAINTAINER OPTIONS'],
 ];
 
-function configurationPage(): string {
+export function configurationPage(): string {
   const inFile = shown.filter(name => optionRule(name).section !== 'command-line');
   return page('PGBACKSTOP.CONF', 5, 'Configuration of pgbackstop', [
     section('NAME', ['pgbackstop.conf, pgbackrest.conf \\- configuration of pgbackstop']),
@@ -145,7 +136,7 @@ const wrapped = (text: string): string[] => wrap(roff(text), 110).map(line => li
 const roff = (text: string): string => text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
 
 /** What a first configuration usually needs, the rest as comments by section. */
-function sampleConfiguration(): string {
+export function sampleConfiguration(): string {
   const optional = shown.filter(name => optionRule(name).section !== 'command-line' && !/^(pg|repo)-path$/.test(name));
   const lines = [
     '# Sample configuration of pgbackstop, printed from the option table by "npm run generate".',

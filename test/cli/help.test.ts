@@ -1,8 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { formatHelp, wrap } from '../../src/cli/help.ts';
-import { generatedFiles } from '../../src/cli/man.ts';
 import { commandNames, load } from '../../src/config/index.ts';
 import { optionIsValid, optionNames } from '../../src/config/table.ts';
 import { config, program } from '../config/given.ts';
@@ -131,25 +128,4 @@ test('a line is broken at spaces, a longer word stays whole', () => {
   expect(wrap('aa bb cc', 5)).toEqual(['aa bb', 'cc']);
   expect(wrap('aaaaaaa b', 5)).toEqual(['aaaaaaa', 'b']);
   expect(wrap('', 5)).toEqual(['']);
-});
-
-describe('generated files', () => {
-  for (const [path, content] of generatedFiles()) {
-    test(`${path} is up to date (else: npm run generate)`, () => {
-      expect(readFileSync(join(import.meta.dirname, '../..', path), 'utf8')).toBe(content);
-    });
-  }
-
-  test('the sample configuration loads and names every option once', () => {
-    const sample = generatedFiles().get('conf/pgbackrest.conf') ?? '';
-    const at = config(sample);
-    expect(load([at, '--stanza=main', '--pg1-path=/x', 'backup'], {}, program)).toMatchObject({
-      kind: 'run',
-      warnings: [],
-      afterBegin: { warnings: [], error: undefined },
-    });
-    const names = [...sample.matchAll(/^#?([a-z0-9-]+)=/gm)].map(match => match[1]);
-    expect(new Set(names).size).toBe(names.length);
-    expect(names.length).toBeGreaterThan(140);
-  });
 });
