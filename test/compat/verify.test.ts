@@ -1,8 +1,5 @@
-/**
- * verify beside the real tool on the same damaged repositories; and what 2.59.1 printed of the repositories that
- * PGBACKSTOP_FIXTURES names (see golden.test.ts).
- */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** verify beside the real tool on the same damaged repositories. */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeTemporaryFolder, TestCluster } from '../support/cluster.ts';
@@ -161,24 +158,3 @@ describe.skipIf(judge === undefined || postgres15 === undefined)(
     });
   },
 );
-
-const given = process.env.PGBACKSTOP_FIXTURES;
-const names = given === undefined ? [] : readdirSync(given).filter(name => existsSync(join(given, name, 'expected')));
-
-describe.skipIf(names.length === 0)('what 2.59.1 printed', () => {
-  test.for(names)('of %s', async name => {
-    const source = join(given ?? '', name);
-    const expected = (file: string) => readFileSync(join(source, 'expected', file), 'utf8');
-    const repo = new GoldenRepo(join(work, `golden-${name}`), source);
-    const run = async (...args: string[]) =>
-      (await repo.run(project.command, [...args, '--log-level-console=off'])).stdout;
-    const verify = ['verify', '--stanza=demo', '--output=text', '--verbose', '--process-max=2'];
-    expect((await run(...verify)).trimEnd()).toBe(expected('verify.txt').trimEnd());
-    expect(await run('repo-ls', '--output=json', '--recurse')).toBe(expected('repo-ls.json'));
-    for (const file of readdirSync(join(source, 'expected'))) {
-      const label = /^manifest-(.*)\.json$/.exec(file)?.[1];
-      if (label === undefined) continue;
-      expect(await run('manifest', '--stanza=demo', '--output=json', `--set=${label}`)).toBe(expected(file));
-    }
-  });
-});

@@ -5,7 +5,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Tool } from './stanza.ts';
+import { brotliDecompressSync } from 'node:zlib';
+import type { OptionValues, Tool } from './stanza.ts';
 import { giveTo, type RunOptions, type RunResult, runAs, unprivilegedUser } from './unprivileged.ts';
 import { projectRoot } from './unprivileged-project.ts';
 
@@ -17,12 +18,28 @@ export const golden = {
   wal: 'archive/demo/15-1/0000000100000000',
 } as const;
 
-const small = join(projectRoot(), 'test', 'fixture', 'repo', 'plain-gz');
+const own = join(projectRoot(), 'test', 'fixture', 'repo');
+const small = join(own, 'plain-gz');
+
+/** Folders of golden repositories: those in test/fixture/repo, and those in a folder that PGBACKSTOP_FIXTURES names. */
+export function goldenSources(): string[] {
+  const folders = [own, process.env.PGBACKSTOP_FIXTURES].filter(folder => folder !== undefined);
+  return folders.flatMap(folder =>
+    readdirSync(folder)
+      .map(name => join(folder, name))
+      .filter(source => existsSync(join(source, 'expected'))),
+  );
+}
+
+/** Options of pgbackrest.conf that say how a repository is written, not where things lie. */
+const ofRepository = /^((?:compress-|repo1-cipher-|repo1-bundle|repo1-block|repo1-hardlink)[^=]*)=(.*)$/;
 
 export class GoldenRepo {
   /** What repo1-path names. */
   readonly path: string;
-  readonly #options: readonly string[];
+  /** How it is written: codec, cipher, bundles and so on. */
+  readonly options: OptionValues;
+  readonly #config: string;
 
   /**
    * @param folder does not exist yet, in one that the unprivileged user reaches
@@ -31,19 +48,21 @@ export class GoldenRepo {
   constructor(folder: string, source = small) {
     const user = unprivilegedUser();
     mkdirSync(folder);
-    const archive = readdirSync(source).find(name => name.startsWith('repo.tar.')) ?? '';
-    execFileSync('tar', ['-xf', join(source, archive), '--no-same-owner', '-C', folder]);
+    unpack(source, folder);
     if (user.foreign) execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, folder]);
     this.path = join(folder, readdirSync(folder)[0] ?? '');
     const file = join(source, 'pgbackrest.conf');
     const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
-    this.#options = lines.filter(line => line.startsWith('repo1-cipher-'));
-    const config = join(folder, 'config');
-    writeFileSync(config, ['[global]', `repo1-path=${this.path}`, ...this.#options, ''].join('\n'));
-    this.#config = config;
+    this.options = Object.fromEntries(
+      lines.flatMap(line => {
+        const [, key, value] = ofRepository.exec(line) ?? [];
+        return key === undefined || value === undefined ? [] : [[key, value]];
+      }),
+    );
+    const options = Object.entries(this.options).map(([key, value]) => `${key}=${value}`);
+    this.#config = join(folder, 'config');
+    writeFileSync(this.#config, ['[global]', `repo1-path=${this.path}`, ...options, ''].join('\n'));
   }
-
-  readonly #config: string;
 
   /** Runs a command that writes no log file. */
   async run(tool: Tool, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
@@ -83,4 +102,14 @@ export class GoldenRepo {
   names(name: string): string[] {
     return readdirSync(join(this.path, name)).sort();
   }
+}
+
+/** Unpacks `repo.tar.*` of a folder; owners and modes in it are those of another machine. */
+function unpack(source: string, folder: string): void {
+  const name = readdirSync(source).find(name => name.startsWith('repo.tar.')) ?? '';
+  const path = join(source, name);
+  const extract = ['--no-same-owner', '-C', folder, '-xf'];
+  // no tar knows brotli, whose window of 16 MB makes a repository without compression small
+  if (name.endsWith('.br')) execFileSync('tar', [...extract, '-'], { input: brotliDecompressSync(readFileSync(path)) });
+  else execFileSync('tar', [...extract, path]);
 }
