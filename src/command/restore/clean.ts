@@ -9,6 +9,7 @@ import {
   readdirSync,
   readlinkSync,
   rmSync,
+  type Stats,
   symlinkSync,
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -35,7 +36,7 @@ export const unfinishedMark = 'backup.manifest';
 
 /**
  * Looks before anything is changed.
- * @throws path-not-empty, path-open, file-exists
+ * @throws path-not-empty, path-open, file-exists, file-open
  */
 export function checkDirectories({ manifest, layout, owners, mayRemove, preserve }: CleanSettings): void {
   for (const { name, path } of layout.directories(manifest)) {
@@ -100,8 +101,6 @@ class Cleaner {
     const { log, manifest, preserve, layout } = this.#settings;
     const own = this.#paths.get(name);
     if (own !== undefined) this.#setAttributes(path, own, own.mode);
-    // a tablespace's directory may serve other clusters too: only our version's part is ours
-    const isTablespaceRoot = /^pg_tblspc\/\d+$/.test(name);
     for (const entry of readdirSync(path, { withFileTypes: true })) {
       const childName = `${name}/${entry.name}`;
       const child = `${path}/${entry.name}`;
@@ -116,7 +115,7 @@ class Cleaner {
       } else if (entry.isDirectory()) {
         if (this.#paths.has(childName) && link === undefined) {
           this.directory(childName, child);
-        } else if (!isTablespaceRoot) {
+        } else {
           log.detail(`remove invalid path '${child}'`);
           remove(child, 'path');
         }
@@ -244,4 +243,11 @@ function remove(path: string, kind: 'file' | 'path'): void {
   }
 }
 
-const lstat = (path: string) => lstatSync(path, { throwIfNoEntry: false });
+/** @returns undefined when there is nothing @throws file-open when that cannot be told */
+function lstat(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw systemError(error, { other: 'file-open' }, `unable to get info for path/file '${path}'`);
+  }
+}

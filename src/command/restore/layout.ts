@@ -1,5 +1,6 @@
 /** Where each name of a manifest lies on this host after remapping. */
 import { BackstopError } from '../../base/error.ts';
+import { tablespaceDirectory, versionOf } from '../../postgres/versions.ts';
 import { type Manifest, type ManifestTarget, pgDataTarget, tablespaceTarget } from '../../repo/manifest/manifest.ts';
 import { targetPath } from './remap.ts';
 
@@ -57,10 +58,19 @@ export class RestoreLayout {
     return pathName !== tablespaceTarget;
   }
 
-  /** Directories that a restore fills: PGDATA, tablespaces' own directories, linked directories. */
-  directories(manifest: Manifest): { readonly name: string; readonly path: string }[] {
-    return manifest.targets
+  /**
+   * Directories that a restore fills: PGDATA, linked directories, and of a tablespace the directory of the backup's
+   * version: beside it clusters of other versions may have theirs.
+   */
+  directories({ header, targets }: Manifest): { readonly name: string; readonly path: string }[] {
+    const own = tablespaceDirectory(versionOf(header.pgVersion), header.catalogVersion);
+    return targets
       .filter(target => target.file === undefined)
-      .map(target => ({ name: target.name, path: targetPath(target, this.pgPath) }));
+      .map(target => {
+        const place = { name: target.name, path: targetPath(target, this.pgPath) };
+        return target.tablespaceId === undefined
+          ? place
+          : { name: `${place.name}/${own}`, path: `${place.path}/${own}` };
+      });
   }
 }

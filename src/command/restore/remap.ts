@@ -14,12 +14,12 @@ export interface RemapOptions {
   readonly warn: (message: string) => void;
 }
 
-/** Changes targets and links of the manifest. @throws tablespace-map, link-map */
+/** Changes targets and links of the manifest. @throws tablespace-map, link-map, link-destination */
 export function remapManifest(manifest: Manifest, options: RemapOptions): void {
   remapData(manifest, options);
   remapTablespaces(manifest, options);
   remapLinks(manifest, options);
-  checkTargets(manifest, options.pgPath);
+  checkLinks(manifest, options.pgPath);
 }
 
 function replace(manifest: Manifest, index: number, target: ManifestTarget): void {
@@ -135,21 +135,42 @@ export function targetPath(target: ManifestTarget, pgPath: string): string {
   return posix.resolve(posix.dirname(`${pgPath}/${linkName}`), target.path);
 }
 
-/** No target may lie in another one or in PGDATA: their contents would mix. */
-function checkTargets(manifest: Manifest, pgPath: string): void {
-  const places = manifest.targets
-    .filter(target => target.file === undefined)
-    .map(target => ({ name: target.name, path: targetPath(target, pgPath) }));
-  for (const [index, a] of places.entries()) {
-    for (const b of places.slice(index + 1)) {
-      if (!contains(a.path, b.path) && !contains(b.path, a.path)) continue;
-      const kind = b.name.startsWith('pg_tblspc/') || a.name.startsWith('pg_tblspc/') ? 'tablespace-map' : 'link-map';
-      throw new BackstopError(
-        kind,
-        `targets '${a.name}' (${a.path}) and '${b.name}' (${b.path}) would lie in each other`,
-        {
-          hint: 'give each tablespace and link a directory of its own, outside the data directory.',
-        },
+/** What two links lead to must not mix, neither with each other nor with PGDATA. @throws link-destination */
+function checkLinks(manifest: Manifest, pgPath: string): void {
+  const links = manifest.targets
+    .filter(({ type }) => type === 'link')
+    .map(target => ({
+      name: target.name.startsWith(`${pgDataTarget}/`) ? target.name.slice(pgDataTarget.length + 1) : target.name,
+      path: targetPath(target, pgPath),
+      file: target.file,
+      isTablespace: target.tablespaceId !== undefined,
+    }));
+  const refuse = (message: string): never => {
+    throw new BackstopError('link-destination', message, {
+      hint: 'give each tablespace and link a place of its own, outside the data directory.',
+    });
+  };
+  for (const [index, link] of links.entries()) {
+    const { name, path, file } = link;
+    if (contains(pgPath, path)) refuse(`link '${name}' destination '${path}' is in PGDATA`);
+    // of a tablespace's directory only the part of our version is touched
+    if (file === undefined && !link.isTablespace && contains(path, pgPath)) {
+      refuse(`link '${name}' destination '${path}' holds PGDATA`);
+    }
+    for (const other of links.slice(0, index)) {
+      if (file !== undefined && other.file !== undefined) {
+        if (path !== other.path || file !== other.file) continue;
+        const place = `${path}/${file}`;
+        refuse(`link '${name}' (${place}) destination is the same file as link '${other.name}' (${place})`);
+      }
+      if (path === other.path) {
+        refuse(`link '${name}' (${path}) destination is the same directory as link '${other.name}' (${path})`);
+      }
+      if (file !== undefined || other.file !== undefined) continue;
+      const [inner, outer] = contains(other.path, path) ? [link, other] : [other, link];
+      if (!contains(outer.path, inner.path)) continue;
+      refuse(
+        `link '${inner.name}' (${inner.path}) destination is a subdirectory of link '${outer.name}' (${outer.path})`,
       );
     }
   }
