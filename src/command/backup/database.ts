@@ -203,12 +203,10 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
     });
     log.info(`backup start archive = ${start.walName}, lsn = ${start.lsn}`);
     await this.#standby?.catchUp(start);
-    if (values['archive-check']) {
-      const prior = start.walNameBefore;
-      log.info(
-        prior === undefined ? `check archive for segment ${start.walName}` : `check archive for prior segment ${prior}`,
-      );
-      await waitForWal(repo, archiveIdOf(currentDb(archiveInfo)), [prior ?? start.walName], {
+    if (start.walNameBefore !== undefined) {
+      const prior = start.walNameBefore === start.walName ? '' : 'prior ';
+      log.info(`check archive for ${prior}segment ${start.walNameBefore}`);
+      await waitForWal(repo, archiveIdOf(currentDb(archiveInfo)), [start.walNameBefore], {
         timeout: values['archive-timeout'],
         clock,
       });
