@@ -12,7 +12,7 @@ import { findRealPgbackrest } from '../support/real-pgbackrest.ts';
 import { runAsOrThrow, unprivilegedUser } from '../support/unprivileged.ts';
 import { projectRoot, runnableProject } from '../support/unprivileged-project.ts';
 import { Bed, type BedName, type Tool } from './bed.ts';
-import { type Memory, measure, peakMemory, type Runner } from './measure.ts';
+import { type Memory, measure, mostMemory, peakMemory, type Runner } from './measure.ts';
 import {
   type FailedRow,
   heading,
@@ -28,6 +28,7 @@ import { rows, selectRows } from './rows.ts';
 
 interface Options {
   readonly pairs: number;
+  readonly rowSeconds: number;
   readonly size: number;
   readonly tables: number;
   readonly ours?: string;
@@ -40,6 +41,9 @@ interface Options {
   readonly list?: boolean;
 }
 
+/** Pairs of every row, however long they take. */
+const fewestPairs = 2;
+
 /** PostgreSQL of the comparison: what Debian's pgBackRest knows. */
 const wantedPostgres = '15';
 
@@ -51,10 +55,16 @@ function positive(text: string): number {
 
 const program = new Command('npm run bench --')
   .description('Measures pgbackstop beside the real pgBackRest and prints ratios (below 1: pgbackstop needs less).')
-  .argument('[rows...]', 'rows to measure, * stands for anything (all)')
+  .argument('[rows...]', 'rows to measure, * stands for anything (all but those on request)')
   .option('--pairs <n>', 'runs of each tool per row, in turns', positive, 5)
-  .option('--size <megabytes>', 'size of the large cluster', positive, 1000)
-  .option('--tables <n>', 'tables of the cluster with many small ones', positive, 5000)
+  .option(
+    '--row-seconds <n>',
+    `no more pairs after so long, when there are ${fewestPairs}; the table says so`,
+    positive,
+    60,
+  )
+  .option('--size <megabytes>', 'size of the large cluster', positive, 500)
+  .option('--tables <n>', 'tables of the cluster with many small ones', positive, 2000)
   .option('--files <n>', 'files of the cluster of small files', positive, 100_000)
   .option('--segments <n>', 'WAL segments of the synthetic repository', positive, 100_000)
   .option('--backups <n>', 'backups of the synthetic repository', positive, 200)
@@ -87,35 +97,41 @@ function sizeOf(folder: string): { files: number; bytes: number } {
 interface Sample {
   readonly wall: number[];
   readonly cpu: number[];
-  readonly memory: Memory;
+  memory: Memory;
 }
 
 /** Measures one row: first the memory of each tool, which warms up the disk cache too; then the pairs. */
-async function measureRow(row: Row, bed: Bed, tools: readonly Tool[], wantedPairs: number): Promise<RowResult> {
+async function measureRow(row: Row, bed: Bed, tools: readonly Tool[], options: Options): Promise<RowResult> {
   const count = row.count ?? 1;
-  const pairs = Math.min(wantedPairs, row.mostPairs ?? wantedPairs);
+  const began = performance.now();
   const samples = new Map<Tool, Sample>();
   for (const tool of tools) {
+    const sample: Sample = { wall: [], cpu: [], memory: { peak: 0, largest: 0 } };
+    samples.set(tool, sample);
+    if (row.long) continue;
     await row.reset?.(bed, tool);
     const [first = []] = row.commands(bed, tool);
-    samples.set(tool, { wall: [], cpu: [], memory: await peakMemory(bed.runner, first) });
+    sample.memory = await peakMemory(bed.runner, first);
   }
   const emptyNode: number[] = [];
-  const empty = bed.cluster.root;
-  for (let pair = 0; pair < pairs; pair++) {
-    for (const tool of pair % 2 === 0 ? tools : [...tools].reverse()) {
+  let pairs = 0;
+  while (pairs < options.pairs) {
+    const seconds = (performance.now() - began) / 1000;
+    if (pairs >= fewestPairs && seconds + seconds / (pairs + 1) > options.rowSeconds) break;
+    for (const [tool, sample] of pairs % 2 === 0 ? samples : [...samples].reverse()) {
       await row.reset?.(bed, tool);
-      const { wall, cpu } = await measure(bed.runner, row.commands(bed, tool));
-      const sample = samples.get(tool);
-      sample?.wall.push(wall / count);
-      sample?.cpu.push(cpu / count);
+      const { wall, cpu, memory } = await measure(bed.runner, row.commands(bed, tool), row.long);
+      sample.wall.push(wall / count);
+      sample.cpu.push(cpu / count);
+      sample.memory = mostMemory(sample.memory, memory);
     }
     if (row.emptyNode) {
-      const program = join(empty, 'empty.cjs');
+      const program = join(bed.cluster.root, 'empty.cjs');
       await bed.once('empty.cjs', async () => void bed.cluster.writeFile('empty.cjs', ''));
       const { wall } = await measure(bed.runner, Array(count).fill([process.execPath, program]));
       emptyNode.push(wall / count);
     }
+    pairs++;
   }
   const series = (name: Tool['name']): Series | undefined => {
     const sample = [...samples].find(([tool]) => tool.name === name)?.[1];
@@ -127,7 +143,7 @@ async function measureRow(row: Row, bed: Bed, tools: readonly Tool[], wantedPair
     name: row.name,
     ours,
     ...(theirs === undefined ? {} : { theirs }),
-    ...(pairs === wantedPairs ? {} : { pairs }),
+    ...(pairs === options.pairs ? {} : { pairs }),
     ...(emptyNode.length === 0 ? {} : { emptyNode }),
   };
 }
@@ -196,7 +212,7 @@ async function main(): Promise<void> {
   const options = program.opts<Options>();
   const chosen = selectRows(program.args);
   if (options.list) {
-    for (const { name } of rows) console.log(name);
+    for (const { name, onRequest } of rows) console.log(onRequest ? `${name} (on request)` : name);
     return;
   }
   if (chosen.length === 0) throw new Error(`no row is named ${program.args.join(' or ')} (see --list)`);
@@ -244,11 +260,11 @@ async function main(): Promise<void> {
       try {
         const bed = await beds.get(row.bed);
         await row.prepare?.(bed, reference, tools);
-        const one = await measureRow(row, bed, tools, options.pairs);
+        const one = await measureRow(row, bed, tools, options);
         measured.push(one);
         console.error(`${brief(one)} (${Math.round((performance.now() - began) / 1000)} s for the row)`);
       } catch (error) {
-        if (interrupted) break;
+        if (interrupted) break; // what failed is the command that was interrupted
         // the others can be measured all the same; the end says that one was not
         const message = error instanceof Error ? error.message : String(error);
         failed.push({ name: row.name, error: message });
@@ -256,6 +272,7 @@ async function main(): Promise<void> {
         process.exitCode = 1;
       }
       save(result(), options);
+      if (interrupted) break;
       await beds.keepFor(chosen.slice(index + 1));
     }
     const { json, markdown: table } = options;

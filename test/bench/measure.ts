@@ -25,24 +25,6 @@ function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/**
- * Runs commands one after the other. bash's `time` counts in milliseconds and includes the children's children.
- * @throws with what was printed when one fails
- */
-export async function measure(runner: Runner, commands: readonly Command[]): Promise<Cost> {
-  const lines = commands.map(command => `${command.map(quote).join(' ')} >&3 2>&3 || exit`);
-  // The inner shell may exit early; TIMEFORMAT's line is then the last one on stderr all the same.
-  const script = `exec 3>&1; TIMEFORMAT='%R %U %S'; time ( ${lines.join('; ')} )`;
-  const { code, stdout, stderr } = await runAs(runner.user, ['bash', '-c', script], {
-    env: runner.env,
-    timeout: patience,
-  });
-  const times = /^([\d.]+) ([\d.]+) ([\d.]+)$/m.exec(stderr);
-  if (code !== 0 || times === null) throw new Error(`${commands[0]?.join(' ')} failed (${code})\n${stdout}${stderr}`);
-  const [wall = 0, user = 0, system = 0] = times.slice(1).map(Number);
-  return { wall, cpu: user + system };
-}
-
 /** The process and all below it that are there now. */
 function processTree(pid: number): number[] {
   const below: number[] = [];
@@ -91,36 +73,81 @@ export interface Memory {
   readonly largest: number;
 }
 
+export const mostMemory = (a: Memory, b: Memory): Memory => ({
+  peak: Math.max(a.peak, b.peak),
+  largest: Math.max(a.largest, b.largest),
+});
+
+/** Looks at the memory of a process and all below it, until stop(). */
+class MemoryWatch {
+  #seen: Memory = { peak: 0, largest: 0 };
+  #going = true;
+  #looking: Promise<void> = Promise.resolve();
+
+  /** @param pause milliseconds between two looks, `after` so many milliseconds of the run */
+  start(pid: number, pause: (after: number) => number): void {
+    this.#looking = this.#look(pid, pause);
+  }
+
+  async #look(pid: number, pause: (after: number) => number): Promise<void> {
+    const begin = performance.now();
+    while (this.#going) {
+      const processes = processTree(pid);
+      this.#seen = mostMemory(this.#seen, {
+        peak: processes.reduce((sum, each) => sum + proportionalMemory(each), 0),
+        largest: Math.max(...processes.map(largestResident)),
+      });
+      await sleep(pause(performance.now() - begin));
+    }
+  }
+
+  async stop(): Promise<Memory> {
+    this.#going = false;
+    await this.#looking;
+    return this.#seen;
+  }
+}
+
+/** Four looks a second: in a run of many seconds they cost nothing that could be measured. */
+const seldom = (): number => 250;
+
+/** Often at first, so that short runs are seen, then fifty times a second. */
+const often = (after: number): number => (after < 500 ? 1 : 20);
+
 /**
- * Runs one command and looks at its memory: often at first, so that short runs are seen, then fifty times a second.
- * Not to be timed: looking costs.
+ * Runs commands one after the other. bash's `time` counts in milliseconds and includes the children's children.
+ * @param watched with a look at the memory now and then
+ * @throws with what was printed when one fails
  */
+export async function measure(
+  runner: Runner,
+  commands: readonly Command[],
+  watched = false,
+): Promise<Cost & { readonly memory: Memory }> {
+  const lines = commands.map(command => `${command.map(quote).join(' ')} >&3 2>&3 || exit`);
+  // The inner shell may exit early; TIMEFORMAT's line is then the last one on stderr all the same.
+  const script = `exec 3>&1; TIMEFORMAT='%R %U %S'; time ( ${lines.join('; ')} )`;
+  const watch = new MemoryWatch();
+  const run = runAs(runner.user, ['bash', '-c', script], {
+    env: runner.env,
+    timeout: patience,
+    ...(watched ? { onStart: (pid: number) => watch.start(pid, seldom) } : {}),
+  });
+  const { code, stdout, stderr } = await run.finally(() => watch.stop());
+  const times = /^([\d.]+) ([\d.]+) ([\d.]+)$/m.exec(stderr);
+  if (code !== 0 || times === null) throw new Error(`${commands[0]?.join(' ')} failed (${code})\n${stdout}${stderr}`);
+  const [wall = 0, user = 0, system = 0] = times.slice(1).map(Number);
+  return { wall, cpu: user + system, memory: await watch.stop() };
+}
+
+/** Runs one command and looks at its memory. Not to be timed: looking so often costs. */
 export async function peakMemory(runner: Runner, command: Command): Promise<Memory> {
-  let pid: number | undefined;
-  let going = true;
-  let peak = 0;
-  let largest = 0;
+  const watch = new MemoryWatch();
   const run = runAsOrThrow(runner.user, command, {
     env: runner.env,
     timeout: patience,
-    onStart: started => {
-      pid = started;
-    },
-  }).finally(() => {
-    going = false;
+    onStart: pid => watch.start(pid, often),
   });
-  const look = async (): Promise<void> => {
-    const begin = performance.now();
-    while (going && pid !== undefined) {
-      const processes = processTree(pid);
-      peak = Math.max(
-        peak,
-        processes.reduce((sum, each) => sum + proportionalMemory(each), 0),
-      );
-      largest = Math.max(largest, ...processes.map(largestResident));
-      await sleep(performance.now() - begin < 500 ? 1 : 20);
-    }
-  };
-  await Promise.all([run, look()]);
-  return { peak, largest };
+  await run.finally(() => watch.stop());
+  return await watch.stop();
 }

@@ -8,8 +8,10 @@ export interface Row {
   readonly bed: BedName;
   /** Commands that one run consists of: times are divided by it. */
   readonly count?: number;
-  /** Not more pairs than this: a row that takes minutes. */
-  readonly mostPairs?: number;
+  /** Takes so long that memory is watched in the measured runs: now and then, where that costs next to nothing. */
+  readonly long?: true;
+  /** Measured only when it is asked for by name. */
+  readonly onRequest?: true;
   /** Once before the first run of any tool. `reference` makes what both tools read. */
   readonly prepare?: (bed: Bed, reference: Tool, tools: readonly Tool[]) => Promise<void>;
   /** Before every run. */
@@ -22,9 +24,6 @@ export interface Row {
 
 export const codecs = ['none', 'lz4', 'zst', 'gz'] as const;
 export type Codec = (typeof codecs)[number];
-
-/** Pairs of the slowest rows. */
-export const fewPairs = 3;
 
 /** Commands too short for one measurement are run so many times in a row. */
 export const shortCount = 20;

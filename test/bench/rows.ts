@@ -9,9 +9,9 @@ import { smallFileRows } from './rows/small-files.ts';
 /** The short ones first: most of the table is there soon. A row that changes its cluster comes after those it would change. */
 export const rows: readonly Row[] = [...archiveRows, ...repositoryRows, ...fullRows, ...deltaRows, ...smallFileRows];
 
-/** Rows whose name matches one of the patterns, where `*` stands for anything; all without a pattern. */
+/** Rows whose name matches one of the patterns, where `*` stands for anything; without a pattern all but those on request. */
 export function selectRows(patterns: readonly string[]): Row[] {
-  if (patterns.length === 0) return [...rows];
+  if (patterns.length === 0) return rows.filter(row => row.onRequest !== true);
   const tests = patterns.map(
     pattern => new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`),
   );

@@ -1,16 +1,18 @@
 /** Full backups and restores into an empty directory. */
 import { join } from 'node:path';
 import type { BedName, Tool } from '../bed.ts';
-import { type Codec, codecs, compress, fewPairs, type Row, sharedBackup } from '../row.ts';
+import { type Codec, codecs, compress, type Row, sharedBackup } from '../row.ts';
 
-const slow = (codec: Codec): Pick<Row, 'mostPairs'> => (codec === 'gz' ? { mostPairs: fewPairs } : {});
+/** Where files are many and small, the codec matters little. */
+const rare = (bed: BedName, codec: Codec): Pick<Row, 'onRequest'> =>
+  bed === 'tables' && codec !== 'lz4' ? { onRequest: true } : {};
 
 function backup(bed: BedName, codec: Codec, processMax: number): Row {
   const repo = (tool: Tool) => `${tool.name}-repo`;
   return {
     name: `${bed}/backup-${codec}-${processMax}`,
     bed,
-    ...slow(codec),
+    ...rare(bed, codec),
     reset: async (on, tool) => {
       await on.freshRepository(tool, repo(tool), compress(codec));
       await on.settle();
@@ -26,7 +28,7 @@ function restore(bed: BedName, codec: Codec, processMax: number): Row {
   return {
     name: `${bed}/restore-${codec}-${processMax}`,
     bed,
-    ...slow(codec),
+    ...rare(bed, codec),
     prepare: async (on, reference) => void (await sharedBackup(on, reference, codec)),
     reset: async (on, tool) => {
       on.emptyFolder(target(tool), 0o700);

@@ -1,7 +1,7 @@
 /** A data directory of very many small files, each stored for itself and in bundles. */
 import { join } from 'node:path';
 import type { Bed, Tool } from '../bed.ts';
-import { compress, fewPairs, type Row, usual } from '../row.ts';
+import { compress, type Row, usual } from '../row.ts';
 
 const bundleOption = (bundle: boolean): string[] => (bundle ? ['--repo1-bundle'] : []);
 const suffix = (bundle: boolean): string => `${bundle ? '-bundle' : ''}-lz4-2`;
@@ -11,7 +11,7 @@ function backup(bundle: boolean): Row {
   return {
     name: `files/backup${suffix(bundle)}`,
     bed: 'files',
-    mostPairs: fewPairs,
+    long: true,
     reset: async (bed, tool) => {
       await bed.freshRepository(tool, repo(tool), compress('lz4'));
       await bed.settle();
@@ -28,7 +28,8 @@ function restore(bundle: boolean): Row {
   return {
     name: `files/restore${suffix(bundle)}`,
     bed: 'files',
-    mostPairs: fewPairs,
+    long: true,
+    ...(bundle ? {} : { onRequest: true }),
     prepare: (bed: Bed, reference) =>
       bed.once(repo, async () => {
         await bed.freshRepository(reference, repo, compress('lz4'));
