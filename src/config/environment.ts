@@ -5,7 +5,11 @@ import type { GivenOptions } from './given.ts';
 import { findOption } from './option-name.ts';
 import { optionIsValid, optionRepeats, optionRule } from './table.ts';
 
-const prefix = 'PGBACKREST_';
+export const environmentPrefix = 'PGBACKREST_';
+
+/** The option that a variable names, as it would be written in a file. */
+export const writtenName = (variable: string): string =>
+  variable.slice(environmentPrefix.length).toLowerCase().replaceAll('_', '-');
 
 /**
  * Adds what the environment has for the command and the command line has not.
@@ -20,10 +24,10 @@ export function readEnvironment(
   warn: (message: string) => void,
 ): void {
   for (const variable in environment) {
-    if (!variable.startsWith(prefix)) continue;
+    if (!variable.startsWith(environmentPrefix)) continue;
     const text = environment[variable];
     if (text === undefined) continue;
-    const written = variable.slice(prefix.length).toLowerCase().replaceAll('_', '-');
+    const written = writtenName(variable);
 
     const found = findOption(written);
     if (found === undefined || found.negated || found.reset) {

@@ -22,6 +22,7 @@ export {
   restoreCommandOptions,
 } from './format.ts';
 export { type HelpRequest, type Loaded, load } from './load.ts';
+export { type ConfigReport, configReport, type ReportedOption, type ReportedOptions } from './report.ts';
 export { isFor, type PlainSettings, settingsFromPlain, settingsToPlain } from './resolved-settings.ts';
 export type { AnySettings, IndexedSettings, OptionSource, OptionValue, Settings, ValuesFor } from './settings.ts';
 export type { OptionName } from './table.ts';

@@ -4,12 +4,14 @@ import { isFor, load, processArguments } from '../../config/index.ts';
 import { repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
 import { findStanzaClusters, listClusterPaths } from './cluster.ts';
+import { formatReport } from './report.ts';
 import { checkPrimary, checkStandby } from './stanza.ts';
 
 export async function run(session: Session<'check'>): Promise<undefined> {
   const { stanza, report } = session.settings.values;
   if (report) {
-    throw new BackstopError('feature-not-supported', 'option --report is not supported by this version of pgbackstop');
+    session.print(formatReport(session.settings, process.env));
+    return;
   }
   if (stanza !== undefined) return await checkStanza(session);
   if (session.stanzas.length === 0) {

@@ -47,9 +47,4 @@ describe('check without a server', () => {
       'WARN: no stanzas found to check\nHINT: are there non-empty stanza sections in the configuration?',
     ]);
   });
-
-  it('does not have --report yet, and says so', async () => {
-    const { error } = await run(stanza('demo'), '--stanza=demo', '--report');
-    expect(error?.kind).toBe('feature-not-supported');
-  });
 });
