@@ -3,7 +3,7 @@
  * valid repository, or a cluster that PostgreSQL refuses, whenever the power fails.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestCluster } from '../support/cluster.ts';
@@ -281,6 +281,21 @@ describe.skipIf(missing !== undefined)('on disk before success', () => {
     expect(events[firstSync]).toEqual({ call: 'sync', path: join(data, 'global') });
     expect(firstSync).toBeGreaterThan(removed);
     expect(firstWrite).toBeGreaterThan(firstSync);
+    expectControlLast(events, data);
+  });
+
+  it('restore after one that did not end: what is kept is synced too, it may be in memory only', async () => {
+    const data = stanza.newDataDirectory();
+    mkdirSync(data, { mode: 0o700 });
+    giveTo(cluster.user, data);
+    await stanza.run(project.command, 'restore', `--pg1-path=${data}`);
+    const kept = `${data}/PG_VERSION`;
+    const whole = await trace(data, 'restore', `--pg1-path=${data}`, '--delta');
+    expect(whole.some(event => event.call === 'sync' && event.path === kept)).toBe(false);
+    renameSync(join(data, 'global/pg_control'), join(data, 'backup.manifest'));
+    const events = await trace(data, 'restore', `--pg1-path=${data}`, '--delta');
+    expect(violations(events)).toEqual([]);
+    expect(events.some(event => event.call === 'sync' && event.path === kept)).toBe(true);
     expectControlLast(events, data);
   });
 });

@@ -20,6 +20,8 @@ export interface RestoreCopy {
   readonly owners: RestoreOwners;
   /** Delta or force, and the directory is one that they may be used on. */
   readonly mayRemove: boolean;
+  /** An earlier restore into this directory did not end. */
+  readonly unfinished: boolean;
   /** Files of databases that are not wanted. */
   readonly isZeroed: ((name: string) => boolean) | undefined;
 }
@@ -78,7 +80,7 @@ export async function restoreFiles(session: Session<'restore'>, copy: RestoreCop
 
 function taskOf(
   session: Session<'restore'>,
-  { repo, manifest, layout, owners, mayRemove, isZeroed }: RestoreCopy,
+  { repo, manifest, layout, owners, mayRemove, unfinished, isZeroed }: RestoreCopy,
   index: number,
 ): RestoreFileTask {
   const { delta, force } = session.settings.values;
@@ -105,6 +107,7 @@ function taskOf(
       : {}),
     raw: file.bundleId > 0 && header.bundleRaw,
     keep: delta || force ? keep : 'nothing',
+    syncKept: unfinished,
     zero: isZeroed?.(file.name) ?? false,
   };
 }

@@ -112,9 +112,18 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   }
   cleanDirectories(clean);
   const changed = createDirectories(clean);
+  const unfinished = existsSync(`${pgPath}/${unfinishedMark}`);
   await repo.writeManifestTo(files, manifest, `${pgPath}/${unfinishedMark}`, session.version);
 
-  const bytes = await restoreFiles(session, { repo, manifest, layout, owners, mayRemove, isZeroed });
+  const bytes = await restoreFiles(session, {
+    repo,
+    manifest,
+    layout,
+    owners,
+    mayRemove,
+    unfinished,
+    isZeroed,
+  });
 
   const base = manifest.paths.find(({ name }) => name === pgDataTarget);
   if (base === undefined) throw new BackstopError('format', 'manifest has no data directory');

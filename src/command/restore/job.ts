@@ -1,5 +1,5 @@
 /** What a worker does for a restore: brings files back from the repository, and keeps those that are right already. */
-import { lstatSync, truncateSync, utimesSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, truncateSync, utimesSync } from 'node:fs';
 import { BackstopError } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
@@ -48,6 +48,8 @@ export interface RestoreFileTask {
    * whose time is before this second, so that it cannot have changed unseen.
    */
   readonly keep: 'nothing' | 'content' | { readonly before: number };
+  /** An earlier restore did not end: what is kept may be in memory only. */
+  readonly syncKept: boolean;
   /** Present when the file is stored by blocks. */
   readonly block?: { readonly blockSize: number; readonly checksumSize: number; readonly mapSize: number };
   /** A file of a database that is not wanted: zeros of the right size. */
@@ -258,14 +260,27 @@ class RestoreWorker {
     if (info === undefined || !info.isFile() || info.size < task.size) return undefined;
     const time = Math.floor(info.mtimeMs / 1000);
     if (typeof task.keep === 'object') {
-      return info.size === task.size && time === task.timestamp && time < task.keep.before ? 'same-time' : undefined;
+      if (info.size !== task.size || time !== task.timestamp || time >= task.keep.before) return undefined;
+      this.#syncKept(task);
+      return 'same-time';
     }
     if (task.size === 0) return info.size === 0 ? 'empty' : undefined;
     if (info.size > task.size) truncateSync(task.path, task.size);
     const { checksum } = await this.#hash(task.path, buffer);
     if (checksum !== task.checksum) return undefined;
     if (time !== task.timestamp) utimesSync(task.path, task.timestamp, task.timestamp);
+    this.#syncKept(task);
     return 'same-content';
+  }
+
+  #syncKept({ path, syncKept }: RestoreFileTask): void {
+    if (!syncKept) return;
+    const descriptor = openSync(path, 'r');
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
   }
 }
 
