@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Target, TestCluster } from '../support/cluster.ts';
 import { createStandbyPair, type StandbyPair } from '../support/standby-pair.ts';
 import type { Tool } from '../support/stanza.ts';
-import { giveTo, type RunResult, unprivilegedUser } from '../support/unprivileged.ts';
+import { giveTo, type RunResult, runAs, unprivilegedUser } from '../support/unprivileged.ts';
 import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
 
 let project: RunnableProject;
@@ -172,6 +172,38 @@ describe('a backup from the standby', () => {
     expect(stdout).toContain(
       'WARN: option backup-standby is enabled but backup is offline - backups will be performed from the primary',
     );
+  });
+});
+
+describe('check', () => {
+  const check = (...args: string[]): Promise<RunResult> =>
+    runAs(pair.primary.user, [
+      ...ours,
+      'check',
+      `--config=${pair.stanza.config}`,
+      ...['--log-level-stderr=off', '--no-log-timestamp', ...args],
+    ]);
+
+  it('takes the stanzas of the configuration, and both clusters of each', async () => {
+    const { code, stdout } = await check('--log-level-console=info');
+    expect(code, stdout).toBe(0);
+    expect(stdout.split('\n').slice(1, -2)).toEqual([
+      "P00   INFO: check stanza 'demo'",
+      'P00   INFO: check repo1 (standby)',
+      'P00   INFO: switch wal not performed because this is a standby',
+      'P00   INFO: check repo1 configuration (primary)',
+      'P00   INFO: check repo1 archive for WAL (primary)',
+      expect.stringMatching(/^P00 {3}INFO: WAL segment [0-9A-F]{24} successfully archived to '.*' on repo1$/),
+    ]);
+  });
+
+  it('--report prints what is configured and asks nobody', async () => {
+    const { code, stdout } = await check('--report', '--log-level-console=off');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).cfg.file).toMatchObject({
+      global: { 'backup-standby': { val: 'y' }, 'repo1-path': { val: pair.stanza.repo } },
+      demo: { 'pg1-path': { val: pair.primary.dataDirectory }, 'pg2-path': { val: pair.standby.dataDirectory } },
+    });
   });
 });
 
