@@ -78,7 +78,7 @@ export interface StagedSink extends Pick<ByteSink, 'write' | 'abort'> {
 export interface PathCapability {
   /** Creates a directory and its parents; one that exists is success. */
   create(path: string, mode?: number): Promise<void>;
-  /** Makes the names in a directory durable. */
+  /** Makes the names in a directory durable, or the bytes of a file that another process may have left unsynced. */
   sync(path: string): Promise<void>;
   /** Renames within the storage, replacing the destination. */
   move(from: string, to: string): Promise<void>;

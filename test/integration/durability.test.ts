@@ -3,7 +3,7 @@
  * valid repository, or a cluster that PostgreSQL refuses, whenever the power fails.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestCluster } from '../support/cluster.ts';
@@ -203,6 +203,9 @@ describe.skipIf(missing !== undefined)('on disk before success', () => {
     const renamed = events.filter(event => event.call === 'rename');
     expect(renamed).toHaveLength(1);
     expect(renamed[0]?.to).toContain(`/archive/demo/${cluster.binaries.version}-1/${segment.slice(0, 16)}/${segment}-`);
+    // one that was killed before it synced the name would look just like this
+    const again = await trace(stanza.repo, 'archive-push', join(wal, segment));
+    expect(again.some(event => event.call === 'sync' && event.path === dirname(renamed[0]?.to ?? ''))).toBe(true);
   });
 
   it('archive-get', async () => {
@@ -245,6 +248,21 @@ describe.skipIf(missing !== undefined)('on disk before success', () => {
     const data = indexesOf(events, event => event.call === 'sync' && /F\/(bundle|pg_data)/.test(event.path));
     expect(data.length).toBeGreaterThan(0);
     expect(Math.max(...data)).toBeLessThan(renamedTo(events, '/backup.manifest'));
+  });
+
+  it('backup that resumes: what the aborted one left is synced too', async () => {
+    const full = ['backup', '--type=full', '--no-online', '--no-expire-auto'];
+    await stanza.run(project.command, ...full);
+    const label = readdirSync(join(stanza.repo, 'backup/demo'))
+      .sort()
+      .filter(name => name.endsWith('F'))
+      .at(-1);
+    rmSync(join(stanza.repo, `backup/demo/${label}/backup.manifest`));
+    const events = await trace(stanza.repo, ...full);
+    expect(violations(events)).toEqual([]);
+    const kept = join(stanza.repo, `backup/demo/${label}/pg_data/PG_VERSION.lz4`);
+    expect(events.some(event => event.call === 'create' && event.path === kept)).toBe(false);
+    expect(events.some(event => event.call === 'sync' && event.path === kept)).toBe(true);
   });
 
   it('restore: pg_control after everything else', async () => {

@@ -2,6 +2,7 @@
  * Pushes one file to every repository that lacks it. The file is read once: its checksum, which becomes part of the
  * name, is computed while it is compressed and written.
  */
+import { dirname } from 'node:path';
 import { BackstopError } from '../../base/error.ts';
 import type { Codecs, StepSpec } from '../../codec/codecs.ts';
 import type { CompressType } from '../../codec/compress.ts';
@@ -65,6 +66,8 @@ export async function pushFile(
     if ((known ?? checksum) !== checksum) throw changed(path);
     if (size !== undefined && bytes !== size) throw wrongSize(path, bytes, size);
     for (const copy of found.existing) checkSameContent(name, copy, checksum);
+    // a push that was killed may have named the segment and not made the name durable
+    for (const { target, wal } of found.existing) await target.repo.storage.paths?.sync(dirname(wal.path));
     await Promise.all(destinations.map(destination => destination.commit(nameFor(checksum))));
   } catch (error) {
     await Promise.all(destinations.map(destination => destination.abort()));

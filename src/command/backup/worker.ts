@@ -139,10 +139,13 @@ class BackupWorker {
     if (info?.size !== resumed.sizeRepo) return false;
     const source = await this.#repo.read(repoPath);
     try {
-      return (await this.#hash(source, buffer)).checksum === resumed.checksumRepo;
+      if ((await this.#hash(source, buffer)).checksum !== resumed.checksumRepo) return false;
     } finally {
       await source.close();
     }
+    // the backup that wrote it may have ended before its bytes were on disk
+    await this.#repo.paths?.sync(repoPath);
+    return true;
   }
 
   /** A bundle that no file went into is not made. */

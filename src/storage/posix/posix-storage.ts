@@ -418,7 +418,8 @@ function syncPathNow(path: string): void {
 async function syncPath(path: string): Promise<void> {
   let descriptor: number;
   try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    // a path that has become a pipe must not make us wait for its writer
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw systemError(error, { missing: 'path-missing', other: 'path-open' }, `unable to open path '${path}' for sync`);
   }
