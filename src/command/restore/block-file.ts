@@ -47,6 +47,7 @@ export async function restoreBlocks(
 ): Promise<{ readonly writer: RandomWriter; readonly fetched: number }> {
   const { blockSize, size } = file;
   const { map } = file;
+  if (blockSize > maxSuperBlock) throw new BackstopError('format', `blocks of ${blockSize} bytes are too large`);
   const mapBytes = await fetch(map.path, map.offset, map.length, map.length, restore.mapSteps, restore);
   const items = decodeBlockMap(mapBytes, blockSize, file.checksumSize);
   if (items.length !== Math.ceil(size / blockSize)) {
@@ -122,6 +123,10 @@ async function fetch(
   steps: readonly StepSpec[],
   { repo, codecs, buffer }: BlockRestore,
 ): Promise<Buffer> {
+  // no file has them, and a storage would take that for a failure that can pass
+  if (!Number.isSafeInteger(offset + length)) {
+    throw new BackstopError('format', `there are no ${length} bytes at ${offset}`);
+  }
   const sink = new MemorySink(limit);
   const spec: StepSpec[] = [...steps, { step: 'limit', max: limit }];
   const pipeline = openPipeline(spec, codecs, chunk => sink.write(chunk));

@@ -131,6 +131,9 @@ class RestoreWorker {
     let pipeline: Pipeline | undefined;
     try {
       if (task.size > 0 && !task.zero) {
+        if (!Number.isSafeInteger(task.offset + task.sizeRepo)) {
+          throw new BackstopError('format', `there are no ${task.sizeRepo} bytes at ${task.offset}`);
+        }
         const source = await this.#repo.read(task.repoPath, { offset: task.offset, length: task.sizeRepo });
         const spec: StepSpec[] = [
           ...loadSteps({ ...this.#data, raw: task.raw }),

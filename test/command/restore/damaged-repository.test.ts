@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, readFileSync, rmSync, statSync, truncateSync,
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CompressType } from '../../../src/repo/manifest/manifest.ts';
+import { withChecksum } from '../../support/info-checksum.ts';
 import { BackupBed, type BackupBedOptions, bedLabel, forgePages, photograph, sha1 } from './backup-bed.ts';
 
 let bed: BackupBed;
@@ -328,21 +329,3 @@ describe('the target', () => {
     expect(photograph(bed.target)).toEqual([]);
   });
 });
-
-/** The text of an info file with the checksum that its entries have now. */
-function withChecksum(text: string): string {
-  const sections = text
-    .replace(/\n\[backrest\]\nbackrest-checksum=.*\n$/, '')
-    .split(/^\[(.*)\]\n/m)
-    .slice(1);
-  const parts: string[] = [];
-  for (let at = 0; at < sections.length; at += 2) {
-    const entries = (sections[at + 1] ?? '')
-      .split('\n')
-      .filter(line => line !== '')
-      .map(line => `"${line.slice(0, line.indexOf('='))}":${line.slice(line.indexOf('=') + 1)}`);
-    parts.push(`"${sections[at]}":{${entries.join(',')}}`);
-  }
-  const body = text.replace(/backrest-checksum=.*\n$/, '');
-  return `${body}backrest-checksum="${sha1(Buffer.from(`{${parts.join(',')}}`))}"\n`;
-}
