@@ -1,22 +1,23 @@
 /**
- * Bundles the program into `dist/`: the command line (`main.cjs`), the worker thread (`thread.cjs`), what they share and
- * what they load when it is needed (`part-*.cjs`), and the demo.
+ * Bundles the program into `dist/`: what `bin/` loads (`main.cjs`), the command line (`program-HASH.cjs`), the worker thread
+ * (`thread.cjs`) and the demo.
  *
  * PostgreSQL starts us once for every WAL segment, so the start counts. CommonJS, because Node starts it some
- * milliseconds sooner than an ES module; in parts, because what is not loaded need not be read. esbuild splits ES modules
- * only: it does that first, then turns each part into CommonJS.
+ * milliseconds sooner than an ES module; one file, because reading many takes longer, and because V8's compiled code is
+ * kept for the whole (`cli/code-cache.ts`). A module that is imported dynamically is in the file, but runs only then.
  *
  * npm dependencies stay outside, except those which exist as ES modules only: Node 20.17 cannot require() them.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const description = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
-/** A program that was started before a build may still load its parts: they stay this long, in milliseconds. */
-const oldPartLife = 3_600_000;
+/** Who starts while we build may still load the file of the build before: it stays this long, in milliseconds. */
+const oldFileLife = 3_600_000;
 
 /** Can the package be loaded with require()? */
 function requirable(name) {
@@ -26,25 +27,22 @@ function requirable(name) {
   return type !== 'module' || JSON.stringify(exports ?? '').includes('"require"');
 }
 
-const platform = { platform: 'node', target: 'node20', legalComments: 'none', logLevel: 'warning' };
-
-/** From ES modules to CommonJS. */
-const commonJs = {
-  ...platform,
-  format: 'cjs',
-  // import('pg') becomes a lazy require(): the ES module loader need not be started for it.
-  supported: { 'dynamic-import': false },
-  define: { 'import.meta.url': 'importMetaUrl' },
-};
 /** What `import.meta.url` says, in CommonJS; put before a file that asks for it. */
 const importMetaUrl = "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;\n";
 
-function bundling() {
+/** @param {Record<string, string>} define what names in the source stand for */
+function bundling(define = {}) {
   return {
-    ...platform,
     absWorkingDir: root,
     bundle: true,
-    define: { __VERSION__: JSON.stringify(description.version) },
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    legalComments: 'none',
+    logLevel: 'warning',
+    // import('pg') becomes a lazy require(): the ES module loader need not be started for it.
+    supported: { 'dynamic-import': false },
+    define: { __VERSION__: JSON.stringify(description.version), 'import.meta.url': 'importMetaUrl', ...define },
     external: Object.keys({ ...description.dependencies, ...description.optionalDependencies }).filter(requirable),
   };
 }
@@ -63,50 +61,38 @@ function writeWhole(path, text) {
  */
 export async function bundle(source, target) {
   const { build } = await import('esbuild');
-  await build({
-    ...bundling(),
-    ...commonJs,
-    define: { ...bundling().define, ...commonJs.define },
-    banner: { js: importMetaUrl },
-    entryPoints: [source],
-    outfile: target,
-  });
+  await build({ ...bundling(), banner: { js: importMetaUrl }, entryPoints: [source], outfile: target });
 }
 
-/** The command line and the worker thread, in parts. @returns {Promise<Set<string>>} the names of the files */
+/** @returns {Promise<string>} the text of a program in one file */
+async function textOf(source, define) {
+  const { build } = await import('esbuild');
+  const { outputFiles } = await build({ ...bundling(define), entryPoints: [source], write: false });
+  const [{ text }] = outputFiles;
+  return text.includes('importMetaUrl') ? importMetaUrl + text : text;
+}
+
+/** The command line and the worker thread. @returns {Promise<string[]>} the names of the files */
 async function buildProgram() {
-  const { build, transform } = await import('esbuild');
-  const { outputFiles } = await build({
-    ...bundling(),
-    format: 'esm',
-    splitting: true,
-    write: false,
-    outdir: 'dist',
-    outExtension: { '.js': '.cjs' },
-    chunkNames: 'part-[name]-[hash]',
-    entryPoints: { main: 'src/cli/main.ts', thread: 'src/cli/thread.ts' },
-  });
-  const texts = await Promise.all(
-    outputFiles.map(({ text }) => transform(text, { ...commonJs, sourcefile: 'part.mjs' })),
-  );
+  const [program, thread] = await Promise.all([textOf('src/cli/main.ts'), textOf('src/cli/thread.ts')]);
+  const hash = createHash('sha256').update(program).digest('hex').slice(0, 16);
+  const name = `program-${hash}.cjs`;
+  const main = await textOf('src/cli/entry.ts', { __PROGRAM__: JSON.stringify(name) });
   mkdirSync(join(root, 'dist'), { recursive: true });
-  // Parts first: whoever starts meanwhile finds what the new main file names.
-  const files = outputFiles
-    .map(({ path }, index) => ({ path, code: texts[index].code }))
-    .sort((a, b) => Number(basename(b.path).startsWith('part-')) - Number(basename(a.path).startsWith('part-')));
-  for (const { path, code } of files) {
-    writeWhole(path, code.includes('importMetaUrl') ? importMetaUrl + code : code);
-  }
-  return new Set(files.map(({ path }) => basename(path)));
+  // What names another file comes after it: whoever starts meanwhile finds what the new main file names.
+  writeWhole(join(root, 'dist', name), program);
+  writeWhole(join(root, 'dist', 'thread.cjs'), thread);
+  writeWhole(join(root, 'dist', 'main.cjs'), main);
+  return [name, 'thread.cjs', 'main.cjs'];
 }
 
 /** Builds the whole of `dist/`. */
 export async function buildAll() {
   const [current] = await Promise.all([buildProgram(), bundle('src/demo/main.ts', 'dist/demo.cjs')]);
   const old = readdirSync(join(root, 'dist'))
-    .filter(name => name.startsWith('part-') && !current.has(name))
+    .filter(name => /^(part|program)-/.test(name) && !current.includes(name))
     .map(name => join(root, 'dist', name));
-  for (const path of old) if (Date.now() - statSync(path).mtimeMs > oldPartLife) rmSync(path);
+  for (const path of old) if (Date.now() - statSync(path).mtimeMs > oldFileLife) rmSync(path);
 }
 
 async function main() {
@@ -116,7 +102,7 @@ async function main() {
     console.error('pgbackstop: esbuild is not installed, dist/ is not built (npm install && npm run build)');
     return;
   }
-  // What is published has no old parts.
+  // What is published has no old files.
   if (process.argv.includes('--clean')) rmSync(join(root, 'dist'), { recursive: true, force: true });
   await buildAll();
 }

@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { codeCacheFolder } from '../../src/cli/code-cache.ts';
+
+let root: string;
+let cacheHome: string;
+
+/** Loads a program in a process of its own, as V8 remembers what a process has compiled. */
+function load(environment: NodeJS.ProcessEnv = {}): { answer: number; cached: boolean } {
+  const { PATH } = process.env;
+  const output = execFileSync(process.execPath, [join(root, 'load.cjs')], {
+    env: { PATH, XDG_CACHE_HOME: cacheHome, ...environment },
+    encoding: 'utf8',
+  });
+  return JSON.parse(output);
+}
+
+const folder = (): string => join(cacheHome, 'pgbackstop');
+const kept = (): string[] => readdirSync(folder()).map(name => join(folder(), name));
+
+function onlyKept(): string {
+  const [path, ...more] = kept();
+  if (path === undefined || more.length > 0) throw new Error(`one file was expected: ${kept()}`);
+  return path;
+}
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'code-cache-'));
+  const outfile = join(root, 'code-cache.cjs');
+  buildSync({ entryPoints: ['src/cli/code-cache.ts'], bundle: true, platform: 'node', format: 'cjs', outfile });
+  writeFileSync(
+    join(root, 'program-1.cjs'),
+    `const { cpus } = require('node:os'); exports.answer = () => { let sum = 0; for (let n = 1; n <= 8; n++) sum += n; return sum + 6; };`,
+  );
+  writeFileSync(
+    join(root, 'load.cjs'),
+    `const { codeCacheFolder, loadProgram } = require('./code-cache.cjs');
+     const program = loadProgram(${JSON.stringify(join(root, 'program-1.cjs'))}, codeCacheFolder(process.env), 'info');
+     console.log(JSON.stringify({ answer: program.exports.answer(), cached: program.cached }));
+     program.keep();`,
+  );
+});
+
+beforeEach(() => {
+  cacheHome = mkdtempSync(join(root, 'home-'));
+});
+
+afterAll(() => rmSync(root, { recursive: true }));
+
+describe('compiled code', () => {
+  test('is kept by the first run, for its user alone, and used by the next', () => {
+    expect(load()).toEqual({ answer: 42, cached: false });
+    expect(statSync(onlyKept()).mode & 0o777).toBe(0o600);
+    expect(statSync(folder()).mode & 0o777).toBe(0o700);
+    expect(load()).toEqual({ answer: 42, cached: true });
+  });
+
+  test.each([
+    ['damaged', (bytes: Buffer) => bytes.fill(0x55, bytes.length / 2, bytes.length / 2 + 8)],
+    ['cut', (bytes: Buffer) => bytes.subarray(0, bytes.length / 2)],
+    ['empty', () => Buffer.alloc(0)],
+  ])('that is %s is not used, and replaced', (_, damage) => {
+    load();
+    const path = onlyKept();
+    writeFileSync(path, damage(readFileSync(path)));
+    expect(load()).toEqual({ answer: 42, cached: false });
+    expect(load()).toEqual({ answer: 42, cached: true });
+  });
+
+  test('that another user could have written is not used', () => {
+    load();
+    chmodSync(onlyKept(), 0o620);
+    expect(load()).toEqual({ answer: 42, cached: false });
+  });
+
+  test('is not needed: no folder for it, or none wanted', () => {
+    expect(load({ XDG_CACHE_HOME: join(root, 'load.cjs') })).toEqual({ answer: 42, cached: false });
+    expect(load({ NODE_DISABLE_COMPILE_CACHE: '1' })).toEqual({ answer: 42, cached: false });
+    expect(readdirSync(cacheHome)).toEqual([]);
+  });
+
+  test('does not pile up: the oldest goes', () => {
+    load();
+    const name = onlyKept();
+    rmSync(name);
+    for (let old = 0; old < 64; old++) {
+      const path = join(folder(), `old-${old}`);
+      writeFileSync(path, '');
+      utimesSync(path, 1_000_000 + old, 1_000_000 + old);
+    }
+    load();
+    expect(kept()).toHaveLength(64);
+    expect(kept()).toContain(name);
+    expect(kept()).not.toContain(join(folder(), 'old-0'));
+  });
+
+  test('lies in the cache folder of the user', () => {
+    expect(codeCacheFolder({ XDG_CACHE_HOME: '/var/cache/me' })).toBe('/var/cache/me/pgbackstop');
+    expect(codeCacheFolder({ XDG_CACHE_HOME: 'relative' })).toMatch(/^\/.*\/\.cache\/pgbackstop$/);
+    expect(codeCacheFolder({ NODE_DISABLE_COMPILE_CACHE: '1' })).toBeUndefined();
+  });
+});
