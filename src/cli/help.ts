@@ -1,9 +1,11 @@
 /** What `help` prints, from the tables of commands and options. */
 import { type CommandName, commandNames, commandRule } from '../config/command.ts';
-import { type DescribedValue, describeOption } from '../config/describe.ts';
+import { type DescribedValue, describeOption, redacted } from '../config/describe.ts';
 import type { HelpRequest } from '../config/index.ts';
+import type { OptionRule } from '../config/option.ts';
 import { commandProse } from '../config/prose/command.ts';
 import { type HelpSection, helpSection, proseFor } from '../config/prose/option.ts';
+import { unbuiltCommands, unbuiltNote } from '../config/prose/unbuilt.ts';
 import type { Resolved } from '../config/resolved.ts';
 import { type OptionName, optionIsValid, optionNames, optionRule, ruleFor } from '../config/table.ts';
 
@@ -67,7 +69,7 @@ function commandHelp(command: CommandName, resolved: Resolved, heading: string):
     '',
     ...wrap(prose.summary, width),
     '',
-    ...paragraphs(withWarning(prose.help, commandRule(command).internal === true)),
+    ...paragraphs(commandText(command)),
     ...blocks,
     ...(all.length === 0 ? [] : ['', more(`${command} [option]`)]),
     '',
@@ -81,17 +83,47 @@ function optionHelp(name: OptionName, command: CommandName, resolved: Resolved, 
     ...factLines('current', values, value => value.current),
     ...factLines('default', values, value => value.fallback),
   ];
-  const former = optionRule(name).formerly ?? [];
+  const former = formerOf(name);
   return [
     `${heading} - '${name}' option help`,
     '',
     ...wrap(prose.summary, width),
     '',
-    ...paragraphs(withWarning(prose.help, ruleFor(name, command).internal === true)),
+    ...paragraphs(optionText(name, command)),
     ...(facts.length === 0 ? [] : ['', ...facts]),
     ...(former.length === 0 ? [] : ['', `deprecated name${former.length > 1 ? 's' : ''}: ${former.join(', ')}`]),
     '',
   ].join('\n');
+}
+
+/** What help says about a command below its summary. */
+export function commandText(command: CommandName): string {
+  const note = unbuiltCommands.includes(command) ? 'Not built yet: it ends with exit code 67.' : undefined;
+  const text = withNote(commandProse[command].help, note);
+  return withWarning(text, commandRule(command).internal === true);
+}
+
+function optionText(name: OptionName, command: CommandName): string {
+  const rule = ruleFor(name, command);
+  const { help } = proseFor(name, command);
+  const text = withNote(withNote(help, allowedText(rule, help)), unbuiltNote(name));
+  return withWarning(text, rule.internal === true);
+}
+
+/** What the table allows as value, unless the words for the option already say it. */
+export function allowedText({ allow, range }: OptionRule, said = ''): string | undefined {
+  if (range !== undefined) {
+    const ranges = 'by' in range ? Object.entries(range.by) : [['', range] as const];
+    return `Range: ${ranges.map(([word, [low, high]]) => `${word} ${low} to ${high}`.trimStart()).join('; ')}.`;
+  }
+  const words = said.split(/[^\w-]+/);
+  return allow === undefined || allow.every(word => words.includes(word)) ? undefined : `Values: ${allow.join(', ')}.`;
+}
+
+/** The old names of an option, without the place of a number. */
+export function formerOf(name: OptionName): readonly string[] {
+  const names = new Set((optionRule(name).formerly ?? []).map(old => old.replace('?', '')));
+  return [...names].filter(old => old !== name).sort();
 }
 
 /** ` [current=…, default=…]`, or nothing. */
@@ -105,9 +137,10 @@ function summarise(values: readonly DescribedValue[]): string {
   return parts.length === 0 ? '' : ` [${parts.join(', ')}]`;
 }
 
-/** The value that all indexes share, `<multi>` when they differ. */
+/** The value that all indexes share, `<multi>` when they differ. Whether secrets differ is nobody's business. */
 function same(texts: readonly (string | undefined)[]): string | undefined {
   const [first] = texts;
+  if (texts.includes(redacted)) return redacted;
   return texts.every(text => text === first) ? first : '<multi>';
 }
 
@@ -148,6 +181,8 @@ export function listed(summary: string): string {
   const isName = /^[A-Z].*[A-Z0-9]/.test(word) || word === 'Azure';
   return isName ? text : text.charAt(0).toLowerCase() + text.slice(1);
 }
+
+const withNote = (text: string, note: string | undefined): string => (note === undefined ? text : `${text}\n\n${note}`);
 
 const withWarning = (text: string, internal: boolean): string =>
   internal ? `${text}\n\nThis is for use by the program itself and by tests; it may change without notice.` : text;

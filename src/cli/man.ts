@@ -3,8 +3,9 @@ import { commandNames, commandRule } from '../config/command.ts';
 import type { OptionRule } from '../config/option.ts';
 import { commandProse } from '../config/prose/command.ts';
 import { type HelpSection, helpSection, optionProse } from '../config/prose/option.ts';
+import { unbuiltNote } from '../config/prose/unbuilt.ts';
 import { keyedName, type OptionName, optionNames, optionRule } from '../config/table.ts';
-import { wrap } from './help.ts';
+import { allowedText, commandText, formerOf, wrap } from './help.ts';
 
 const shown = optionNames.filter(name => optionRule(name).internal !== true);
 
@@ -23,21 +24,45 @@ export function commandPage(): string {
       'COMMANDS',
       commandNames
         .filter(name => commandRule(name).internal !== true)
-        .flatMap(name => item(name, [commandProse[name].summary, commandProse[name].help])),
+        .flatMap(name => item(name, [commandProse[name].summary, commandText(name)])),
     ),
     section('OPTIONS', [
-      'An option is given as --name=value or --name value, a boolean as --name or --no-name. --reset-name takes back what',
-      'files and environment say. A name may be shortened as long as it is unique. Names of repository and cluster',
-      'options carry a number, as in --repo1-path. These are for the command line only:',
+      ...wrapped(
+        'An option is given as --name=value or --name value, a boolean as --name or --no-name. --reset-name takes back what ' +
+          'files and environment say. A name may be shortened as long as it is unique. Names of repository and cluster ' +
+          'options carry a number, as in --repo1-path. All options of pgbackstop.conf(5) may be given, except secrets, which ' +
+          'would show in the list of processes. These are for the command line only:',
+      ),
       ...shown
         .filter(name => optionRule(name).section === 'command-line')
         .flatMap(name => item(`--${name}`, optionText(name))),
     ]),
+    section('ENVIRONMENT', [
+      ...item('PGBACKREST_OPTION', [
+        'An option in capitals with _ for -, as in PGBACKREST_STANZA or PGBACKREST_REPO1_PATH. It counts more than the ' +
+          'configuration file and less than the command line. A list is separated by colons.',
+      ]),
+    ]),
     section('EXIT STATUS', [
-      '0 on success. 1 when archive-get finds no such segment, or repo-get --ignore-missing no such file. From 25 up:',
+      '0 on success. 1 when archive\\-get finds no such segment, or repo\\-get \\-\\-ignore\\-missing no such file. From 25 up:',
       'the number of the error, which its message shows in brackets.',
     ]),
-    section('FILES', ['/etc/pgbackrest/pgbackrest.conf, /etc/pgbackrest/conf.d/*.conf']),
+    section('FILES', [
+      ...item('/etc/pgbackrest/pgbackrest.conf, /etc/pgbackrest/conf.d/*.conf', ['Configuration.']),
+      ...item('/var/log/pgbackrest/STANZA-COMMAND.log', ['Logs.']),
+      ...item('/tmp/pgbackrest', ['Locks, and the files of stop.']),
+    ]),
+    section('EXAMPLES', [
+      ...example('pgbackrest --stanza=main stanza-create', 'Once for each cluster.'),
+      ...example(
+        'pgbackrest --stanza=main --type=full backup',
+        'Back up all of it; what retention no longer wants, expires.',
+      ),
+      ...example(
+        'pgbackrest --stanza=main --delta --type=time --target="2026-11-21 12:00:00+00" --target-action=promote restore',
+        'Bring a stopped cluster back to that moment. Recovery begins when PostgreSQL is started.',
+      ),
+    ]),
     section('SEE ALSO', ['.BR pgbackstop.conf (5)']),
   ]);
 }
@@ -81,21 +106,20 @@ function optionText(name: OptionName): string[] {
   const variations = Object.entries(prose.for ?? {}).map(
     ([command, other]) => `For ${command}: ${other.summary} ${other.help}`,
   );
-  return [`${prose.summary} ${prose.help}`, ...variations, ...facts(optionRule(name))];
+  const note = unbuiltNote(name);
+  return [
+    `${prose.summary} ${prose.help}`,
+    ...variations,
+    ...(note === undefined ? [] : [note]),
+    ...facts(optionRule(name)),
+  ];
 }
 
 /** What values are allowed and which is the default, in one line each. */
 function facts(rule: OptionRule): string[] {
-  const { allow, range } = rule;
+  const allowed = allowedText(rule);
   const fallback = rule.default;
-  const result: string[] = [];
-  if (allow !== undefined) result.push(`Values: ${allow.join(', ')}.`);
-  if (range !== undefined) {
-    const ranges = 'by' in range ? Object.entries(range.by) : [['', range] as const];
-    result.push(
-      `Range: ${ranges.map(([word, [low, high]]) => `${word === '' ? '' : `${word} `}${low} to ${high}`).join('; ')}.`,
-    );
-  }
+  const result = allowed === undefined ? [] : [allowed];
   if (typeof fallback === 'object') {
     result.push(
       `Default: ${Object.entries(fallback.by)
@@ -109,7 +133,7 @@ function facts(rule: OptionRule): string[] {
 }
 
 function formerText(name: OptionName): string[] {
-  const former = optionRule(name).formerly ?? [];
+  const former = formerOf(name);
   return former.length === 0 ? [] : [`Old names: ${former.join(', ')}.`];
 }
 
@@ -130,6 +154,8 @@ function item(name: string, texts: readonly string[]): string[] {
   const [first = '', ...others] = texts.flatMap(text => text.split(/\n+/));
   return ['.TP', `.B ${roff(name)}`, ...wrapped(first), ...others.flatMap(text => ['.br', ...wrapped(text)])];
 }
+
+const example = (command: string, text: string): string[] => item(command, [text]);
 
 const wrapped = (text: string): string[] => wrap(roff(text), 110).map(line => line.replace(/^([.'])/, '\\&$1'));
 

@@ -41,7 +41,9 @@ describe('the man pages', () => {
     files.get(path),
   );
   const items = (page: string): string[] =>
-    [...page.matchAll(/^\.TP\n\.B (.*)$/gm)].map(match => (match[1] ?? '').replaceAll('\\-', '-'));
+    [...(page.split('.SH ENVIRONMENT')[0] ?? '').matchAll(/^\.TP\n\.B (.*)$/gm)].map(match =>
+      (match[1] ?? '').replaceAll('\\-', '-'),
+    );
 
   test('have every command and option, in one of the two', () => {
     const shown = optionNames.filter(name => optionRule(name).internal !== true);

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { formatHelp, wrap } from '../../src/cli/help.ts';
+import { commandModules } from '../../src/command/index.ts';
 import { commandNames, load } from '../../src/config/index.ts';
 import { optionIsValid, optionNames } from '../../src/config/table.ts';
+import { openClusterStorage, openRepoStorage } from '../../src/storage/drivers.ts';
 import { config, program } from '../config/given.ts';
 
 function help(...args: string[]): string {
@@ -94,8 +96,6 @@ describe('help for an option', () => {
         '  repo3: /three',
         'default: /var/lib/pgbackrest',
         '',
-        'deprecated name: repo-path',
-        '',
       ].join('\n'),
     );
   });
@@ -106,9 +106,43 @@ describe('help for an option', () => {
     expect(help('--no-config', 'help', 'info', 'type')).not.toContain('default:');
   });
 
-  test('does not show a secret', () => {
-    const file = config('[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=hunter2\n');
-    expect(help(file, 'help', 'backup', 'repo-cipher-pass')).toContain('\ncurrent: <redacted>\n');
+  test('does not show a secret, nor whether two of them differ', () => {
+    const file = config(
+      '[global]\nrepo1-path=/1\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=hunter2\nrepo2-path=/2\n',
+    );
+    const text = help(file, 'help', 'backup', 'repo-cipher-pass');
+    expect(text).toContain('\ncurrent: <redacted>\n');
+    expect(text).not.toContain('hunter');
+    expect(help(file, 'help', 'backup')).toMatch(
+      /--repo-cipher-pass +passphrase of the repository\n +\[current=<redacted>\]/,
+    );
+  });
+
+  test('shows values of environment and command line too', () => {
+    const loaded = load(
+      ['--no-config', '--repo1-path=/arg', '--no-start-fast', '--annotation=a=b', '--annotation=c=d', 'help', 'backup'],
+      { PGBACKREST_REPO1_PATH: '/env', PGBACKREST_STANZA: 'demo', PGBACKREST_EXCLUDE: 'x:y' },
+      program,
+    );
+    if (loaded.kind !== 'help') throw new Error('expected help');
+    const text = formatHelp(loaded.request, 'x').replaceAll(/\s+/g, ' ');
+    expect(text).toContain('[current=/arg, default=/var/lib/pgbackrest]');
+    expect(text).toContain('name of the stanza [current=demo]');
+    expect(text).toContain('[current=x, y]');
+    expect(text).toContain('[current=a=b, c=d]');
+    expect(text).toContain('[current=n, default=n]');
+  });
+
+  test('says what is allowed, unless the words say it', () => {
+    expect(help('--no-config', 'help', 'backup', 'process-max')).toContain('\n\nRange: 1 to 999.\n');
+    expect(help('--no-config', 'help', 'backup', 'compress-level')).toContain('Range: bz2 1 to 9; gz -1 to 9;');
+    expect(help('--no-config', 'help', 'backup', 'repo-cipher-type')).toContain('\n\nValues: none, aes-256-cbc.\n');
+    expect(help('--no-config', 'help', 'backup', 'type')).not.toContain('Values:');
+  });
+
+  test('old names are without the place of a number, and without the name itself', () => {
+    expect(help('--no-config', 'help', 'backup', 'pg-path')).toContain('\ndeprecated name: db-path\n');
+    expect(help('--no-config', 'help', 'backup', 'repo-type')).not.toContain('deprecated');
   });
 
   test('is there for every option of every command', () => {
@@ -121,6 +155,37 @@ describe('help for an option', () => {
         }
       }
     }
+  });
+});
+
+describe('what is not built yet', () => {
+  const note = /Not built yet/;
+
+  test('is said of the commands that have no module, and of no other', () => {
+    for (const command of commandNames) {
+      const built = command === 'help' || command === 'version' || command in commandModules;
+      expect(note.test(help(...noFile(command), 'help', command)), command).toBe(!built);
+    }
+  });
+
+  test('is said of the kinds of storage that cannot be opened, and of no other', async () => {
+    const text = help('--no-config', 'help', 'backup', 'repo-type').split('Not built yet: ')[1]?.split(';')[0] ?? '';
+    for (const type of ['posix', 'cifs', 'azure', 'gcs', 's3', 'sftp'] as const) {
+      const opens = await openRepoStorage({ key: 1, type, path: '/x' }).then(
+        () => true,
+        () => false,
+      );
+      expect(text.split(/\W+/).includes(type), type).toBe(!opens);
+      const bucket = optionNames.find(name => name.startsWith(`repo-${type}-`));
+      if (bucket !== undefined) expect(note.test(help('--no-config', 'help', 'backup', bucket)), bucket).toBe(!opens);
+    }
+  });
+
+  test('is said of other hosts', async () => {
+    for (const name of ['repo-host', 'pg-host', 'pg-host-cmd']) {
+      expect(help('--no-config', 'help', 'backup', name)).toMatch(note);
+    }
+    await expect(openClusterStorage({ key: 1, host: 'db1' })).rejects.toThrow('not supported');
   });
 });
 

@@ -21,7 +21,7 @@ export const logProse = {
   },
   'log-path': {
     summary: 'Directory of the log files.',
-    help: 'Each stanza and command has one file there. When it cannot be written, a warning says so and the command goes on.',
+    help: 'Each stanza and command has one file there, such as demo-backup.log. When it cannot be written, a warning says so and the command goes on. Nothing removes old lines: logrotate does.',
   },
   'log-subprocess': {
     summary: 'Give processes that we start log files too.',
@@ -88,7 +88,7 @@ export const generalProse = {
   },
   'lock-path': {
     summary: 'Directory of lock and stop files.',
-    help: 'Commands that must not run side by side meet here. All processes of one host must use the same directory.',
+    help: 'Commands that must not run side by side meet here. All processes of one host must use the same directory, on a local file system.',
   },
   'neutral-umask': {
     summary: 'Ignore the umask of the caller.',
@@ -104,7 +104,7 @@ export const generalProse = {
   },
   'protocol-timeout': {
     summary: 'Longest wait for an answer of another process or host.',
-    help: 'Must be longer than db-timeout, because a query counts as waiting.',
+    help: 'Must be longer than db-timeout, because a query counts as waiting. When only one of the two is given, the other follows it.',
   },
   'sck-block': {
     summary: 'Let socket calls block.',
@@ -188,8 +188,8 @@ export const serverProse = {
 
 export const commandOptionProse = {
   'archive-expire-before': {
-    summary: 'Remove only WAL before this segment.',
-    help: 'Name of a WAL segment; nothing from it on is removed even if retention would allow it. Meant for special situations: WAL that a backup needs can be lost.',
+    summary: 'Remove WAL before this segment.',
+    help: 'Name of a WAL segment. It and all after it stay; WAL before it goes, except what a kept backup needs. Meant for repositories that hold WAL only, where nothing else ever removes it: PostgreSQL can call expire as its archive_cleanup_command, with %r as the value.',
   },
   'cipher-pass': {
     summary: 'Passphrase for this file.',
@@ -205,7 +205,7 @@ export const commandOptionProse = {
   },
   filter: {
     summary: 'Show only what matches.',
-    help: 'A regular expression that names must match.',
+    help: 'A regular expression that a name must match somewhere; ^ and $ anchor it.',
     for: { manifest: { summary: 'Show only this file.', help: 'The full name of a file in the manifest.' } },
   },
   force: {
@@ -242,12 +242,12 @@ export const commandOptionProse = {
   },
   output: {
     summary: 'Form of the output.',
-    help: 'text for people, json for programs.',
+    help: 'text is for people and may change; json is for programs.',
     for: {
       verify: { summary: 'Form of the report.', help: 'none prints no report, text prints one to standard output.' },
       version: {
         summary: 'Form of the version.',
-        help: 'text prints a line; num prints the level as one number, two digits of minor and three of patch after the major version.',
+        help: 'text prints a line; num prints the level as one number, with three digits each for minor version and patch: 2059001 is 2.59.1.',
       },
     },
   },
@@ -269,21 +269,32 @@ export const commandOptionProse = {
   },
   set: {
     summary: 'Label of a backup.',
-    help: 'Which backup to work on.',
+    help: 'The label is the name of the backup directory, as info shows it.',
     for: {
+      annotate: {
+        summary: 'Backup to annotate.',
+        help: 'Its label, as info shows it. Every repository that has it is changed.',
+      },
       expire: {
         summary: 'Backup to remove.',
         help: 'The backup is removed with everything that depends on it, whatever retention says.',
       },
-      info: { summary: 'Backup to show in detail.', help: 'Adds LSNs, databases, tablespaces, links and errors.' },
+      info: {
+        summary: 'Backup to show in detail.',
+        help: 'Its label, as info without this option shows it. LSNs, databases, tablespaces, links, annotations and page checksum errors are added.',
+      },
+      manifest: { summary: 'Backup whose manifest is shown.', help: 'Its label, or latest for the newest.' },
       restore: {
         summary: 'Backup to restore.',
-        help: 'latest, the default, is the newest, or the newest before the target of a recovery to a time or LSN.',
+        help: 'Its label, as info shows it. latest, the default, is the newest, or the newest that ended before the target of a recovery to a time or LSN.',
       },
-      verify: { summary: 'Backup to check.', help: 'Only this backup and the WAL that it needs are checked.' },
+      verify: {
+        summary: 'Backup to check.',
+        help: 'Its label. Only this backup, what it refers to and the WAL that it needs are checked.',
+      },
     },
   },
-  sort: { summary: 'Order of the names.', help: 'asc, desc, or none for the order of the storage.' },
+  sort: { summary: 'Order of the names.', help: 'asc: ascending. desc: descending. none: as the storage lists them.' },
   type: {
     summary: 'Kind of backup or recovery.',
     help: 'Depends on the command.',

@@ -32,8 +32,8 @@ export function proseFor(name: OptionName, command: string): Prose {
 export type HelpSection = 'command' | 'general' | 'log' | 'maintainer' | 'repository' | 'stanza';
 
 const maintainer = /^(archive-header-check|page-header-check|pg-version-force)$/;
-// these stand with backup or archive options in the table, but every kind of command has them
-const alsoGeneral = /^(compress|compress-level|compress-type|db-timeout|spool-path)$/;
+// these stand elsewhere in the table, but the reference lists them here
+const alsoGeneral = /^(compress|compress-level|compress-type|db-timeout|dry-run|raw|spool-path)$/;
 
 /** The heading under which the help of a command lists an option. */
 export function helpSection(name: OptionName, command: string): HelpSection {
@@ -42,6 +42,6 @@ export function helpSection(name: OptionName, command: string): HelpSection {
   if (maintainer.test(name)) return 'maintainer';
   if (name in logProse) return 'log';
   if (rule.group === 'pg') return 'stanza';
-  if (rule.group === 'repo' || name === 'repo-target-time') return 'repository';
+  if (rule.group === 'repo' || /^repo(-target-time)?$/.test(name)) return 'repository';
   return name in generalProse || name in processProse || alsoGeneral.test(name) ? 'general' : 'command';
 }

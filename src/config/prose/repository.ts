@@ -10,7 +10,7 @@ import type { OptionProse } from './prose.ts';
 export const repoProse = {
   repo: {
     summary: 'Repository to work on.',
-    help: 'The number of the repository, as in repo2-path. Without it, each command chooses: backup takes the lowest number, others look into all.',
+    help: 'The number of the repository, as in repo2-path. Without it, backup, verify, manifest and the repo commands take the lowest number, archive-get, info and restore look into all in order, annotate and expire change all, and stanza-delete wants to be told when there are several.',
   },
   'repo-cipher-pass': {
     summary: 'Passphrase of the repository.',
@@ -22,7 +22,7 @@ export const repoProse = {
   },
   'repo-hardlink': {
     summary: 'Make every backup directory look complete.',
-    help: 'Files that a differential or incremental backup shares with an earlier one are hard-linked into it. Needs a file system with hard links.',
+    help: 'Files that a differential or incremental backup shares with an earlier one are hard-linked into it. Needs a file system with hard links, and no repo-bundle. Whoever changes such a file changes all the backups that share it.',
   },
   'repo-path': {
     summary: 'Directory of the repository.',
@@ -30,11 +30,11 @@ export const repoProse = {
   },
   'repo-symlink': {
     summary: 'Make symbolic links in the repository.',
-    help: 'A link named latest points to the newest backup. Switch it off for file systems without links.',
+    help: 'A link named latest points to the newest backup, and tablespaces are linked into backups. Switch it off for file systems without links.',
   },
   'repo-target-time': {
     summary: 'See the repository as it was.',
-    help: 'Object stores that keep versions are read as of this time, which helps after files were deleted or overwritten. Needs --repo.',
+    help: 'Object stores that keep versions are read as of this time, which helps after files were deleted or overwritten. Needs --repo. Other storage has no versions and is read as it is.',
   },
   'repo-type': {
     summary: 'Kind of storage.',
@@ -127,7 +127,7 @@ export const repoHostProse = {
 export const bundleProse = {
   'repo-block': {
     summary: 'Store only changed blocks.',
-    help: 'Incremental backups then hold the changed parts of a large file instead of the whole file. Needs repo-bundle.',
+    help: 'Differential and incremental backups then hold the changed parts of a large file instead of the whole file, and a restore with --delta fetches only parts that differ. Needs repo-bundle.',
   },
   'repo-block-age-map': {
     summary: 'Block sizes by age of the file.',
@@ -151,11 +151,11 @@ export const bundleProse = {
   },
   'repo-bundle': {
     summary: 'Store small files together.',
-    help: 'Saves time and cost where each file is a request, as in object stores, and saves space. Files of size zero need no space at all.',
+    help: 'Saves time and cost where each file is a request, as in object stores, and saves space. Files of size zero need no space at all. A restore of one file reads only its part of the bundle.',
   },
   'repo-bundle-limit': {
     summary: 'Largest file that goes into a bundle.',
-    help: 'Larger ones are stored alone.',
+    help: 'By size before compression. Larger files are stored alone, each under its own name.',
   },
   'repo-bundle-size': {
     summary: 'Wanted size of a bundle.',

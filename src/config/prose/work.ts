@@ -8,7 +8,7 @@ import type { OptionProse } from './prose.ts';
 export const pgProse = {
   'db-timeout': {
     summary: 'Longest wait for one query.',
-    help: 'Also covers the start of a backup, which waits for a checkpoint when start-fast is off.',
+    help: 'Also covers start and end of a backup, which wait for a checkpoint (when start-fast is off) and for WAL to be archived. Must be shorter than protocol-timeout.',
   },
   pg: { summary: 'Cluster to work on.', help: 'The number of the cluster, as in pg2-path.' },
   'pg-database': {
@@ -124,7 +124,13 @@ export const archiveProse = {
 export const backupProse = {
   annotation: {
     summary: 'Note to keep with the backup.',
-    help: 'A key and a value, as in --annotation=reason=upgrade; may be repeated. info shows them.',
+    help: 'A key and a value, as in --annotation=reason=upgrade; may be repeated. info --set and info --output=json show them.',
+    for: {
+      annotate: {
+        summary: 'Note to add, change or remove.',
+        help: 'A key and a value, as in --annotation=reason=upgrade; an empty value, as in --annotation=reason=, removes the key. May be repeated. Other keys stay.',
+      },
+    },
   },
   'archive-check': {
     summary: 'Wait for the WAL that a backup needs.',
@@ -140,7 +146,7 @@ export const backupProse = {
   },
   'backup-standby': {
     summary: 'Read files from a standby.',
-    help: 'y: most files come from a standby, which takes load off the primary; both must be reachable. prefer: the same if there is a standby, else the primary. n: only the primary.',
+    help: 'y: relation files come from a standby, which takes load off the primary; both must be configured and reachable. prefer: the same if there is a standby, else the primary. n: only the primary.',
   },
   'checksum-page': {
     summary: 'Check page checksums while copying.',
@@ -152,7 +158,7 @@ export const backupProse = {
   },
   'compress-level': {
     summary: 'Compression level.',
-    help: 'A higher level makes smaller files and takes longer. The range depends on compress-type.',
+    help: 'A higher level makes smaller files and takes longer. Range and default depend on compress-type.',
   },
   'compress-type': {
     summary: 'Compression of backups and WAL.',
@@ -160,11 +166,11 @@ export const backupProse = {
   },
   exclude: {
     summary: 'Leave out a path.',
-    help: 'Relative to the data directory; with a slash at the end, only the content of the directory is left out. May be repeated. A cluster that lacks files it needs will not start: use it for foreign files only.',
+    help: 'Relative to the data directory; with a slash at the end, only the content of the directory is left out. May be repeated. A cluster that lacks files it needs will not start: use it for foreign files only. A restore with --delta removes what was left out, because it is not in the backup.',
   },
   'expire-auto': {
     summary: 'Run expire after a backup.',
-    help: 'Without it, backups and WAL pile up until expire is run.',
+    help: 'Without it, backups and WAL pile up until expire is run. A backup is complete even if expire fails after it; the exit code is then that of expire.',
   },
   'manifest-save-threshold': {
     summary: 'Bytes copied between two saves of the manifest.',
