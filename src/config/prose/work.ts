@@ -8,7 +8,7 @@ import type { OptionProse } from './prose.ts';
 export const pgProse = {
   'db-timeout': {
     summary: 'Longest wait for one query.',
-    help: 'Also covers start and end of a backup, which wait for a checkpoint (when start-fast is off) and for WAL to be archived. Must be shorter than protocol-timeout.',
+    help: 'Also covers the start of a backup, which waits for a checkpoint when start-fast is off. Must be shorter than protocol-timeout.',
   },
   pg: { summary: 'Cluster to work on.', help: 'The number of the cluster, as in pg2-path.' },
   'pg-database': {
