@@ -1,0 +1,4 @@
+/** Backups of both tools, exchanged: repositories without encryption. */
+import { describeMatrix } from './matrix.ts';
+
+describeMatrix('plain');
