@@ -1,5 +1,5 @@
 /** Backups whose relation files come from a standby, and all that can be wrong with the two clusters. */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Target, TestCluster } from '../support/cluster.ts';
@@ -150,10 +150,12 @@ describe('a backup from the standby', () => {
         .find(text => text.startsWith(`pg_data/${path}=`));
       return JSON.parse(line?.slice(line.indexOf('=') + 1) ?? '');
     };
+    const behind = fileOf(label);
     const next = await backup('--type=incr');
+    const current = fileOf(next.label);
     // by time and size the file is what the backup has
-    expect(fileOf(next.label).timestamp).toBe(fileOf(label).timestamp);
-    expect(fileOf(next.label).checksum).not.toBe(fileOf(label).checksum);
+    expect(current.timestamp).toBe(behind.timestamp);
+    expect(current.checksum).not.toBe(behind.checksum);
     const restored = await stanza.restore(ours, [
       `--set=${next.label}`,
       `--tablespace-map-all=${stanza.folder}/spaces-slow`,
@@ -164,6 +166,18 @@ describe('a backup from the standby', () => {
     await restored.waitFor('select not pg_is_in_recovery()');
     expect(await restored.sql('select n from slow')).toEqual([{ n: 1 }]);
     await restored.stop();
+
+    // nor when the backup did not end and the next one goes on with it
+    await stanza.run(ours, 'expire', `--set=${next.label}`);
+    const folder = join(stanza.repo, 'backup', 'demo', label);
+    rmSync(join(folder, 'backup.manifest'));
+    const resumed = await backup('--type=full');
+    expect(resumed.label).toBe(label);
+    expect(resumed.lines.filter(line => line.includes('checksum resumed file')).length).toBeGreaterThan(500);
+    expect(resumed.lines).toContain(
+      `P00 DETAIL: remove file '${folder}/pg_data/${path}.lz4' from resumed backup (written after the resumed backup began)`,
+    );
+    expect(fileOf(label)).toMatchObject({ checksum: current.checksum });
   });
 
   it('offline it is taken from the primary, with a warning', async () => {
