@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -70,6 +70,19 @@ describe.skipIf(!present)('systemd-analyze', () => {
     expect(analyze('verify', '--man=no', path).said.join()).toContain(
       `Command /missing/my-db/${kind} is not executable`,
     );
+  });
+
+  test('one folder of additions counts for all', () => {
+    mkdirSync(join(folder, 'pgbackstop-.service.d'));
+    writeFileSync(
+      join(folder, 'pgbackstop-.service.d/local.conf'),
+      '[Service]\nExecStart=\nExecStart=/missing/added/%j\n',
+    );
+    for (const kind of kinds) {
+      const path = service(`pgbackstop-${kind}@.service`, kind, process.execPath);
+      expect(analyze('verify', '--man=no', path).said.join()).toContain(`/missing/added/${kind} is not executable`);
+    }
+    rmSync(join(folder, 'pgbackstop-.service.d'), { recursive: true });
   });
 
   test('no two timers elapse together', () => {
