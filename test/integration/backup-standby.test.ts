@@ -290,6 +290,20 @@ describe('what can be wrong', () => {
     expect(stdout).toContain('a cluster on another host is not supported by this version');
   });
 
+  it('a primary that archives elsewhere: 68, before the backup begins', async () => {
+    const { primary } = pair;
+    await primary.sql("alter system set archive_command = 'true'");
+    await primary.reload();
+    await primary.waitFor("select current_setting('archive_command') = 'true'");
+    const { code, stdout } = await attempt('--type=incr');
+    await primary.sql('alter system reset archive_command');
+    await primary.reload();
+    await primary.waitFor("select current_setting('archive_command') <> 'true'");
+    expect(code).toBe(68);
+    expect(stdout).toContain("archive_command 'true' must contain ");
+    expect(stdout).not.toContain('execute backup start');
+  });
+
   it('a standby that is down: y is 56, prefer takes the primary and says so', async () => {
     const { standby } = pair;
     await standby.stop();

@@ -186,11 +186,6 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
     checkSameCluster(this.#server, this.config);
     if (values['archive-check']) checkArchiving(this.#server, { modeCheck: values['archive-mode-check'] });
     const fast = values['start-fast'];
-    if (!fast && values['db-timeout'] <= this.#server.checkpointTimeout * 1000) {
-      log.warn(
-        `start-fast is disabled and db-timeout (${values['db-timeout'] / 1000}s) is smaller than the PostgreSQL checkpoint_timeout (${this.#server.checkpointTimeout}s) - timeout may occur before the backup starts`,
-      );
-    }
     const checkpoint = fast ? 'the requested immediate checkpoint' : 'the next regular checkpoint';
     const exclusive = this.version.backup === 'exclusive' ? 'exclusive' : '';
     log.info(
