@@ -74,15 +74,17 @@ async function textOf(source, define) {
 
 /** The command line and the worker thread. @returns {Promise<string[]>} the names of the files */
 async function buildProgram() {
-  const [program, thread] = await Promise.all([textOf('src/cli/main.ts'), textOf('src/cli/thread.ts')]);
+  const [main, thread] = await Promise.all([textOf('src/cli/main.ts'), textOf('src/cli/thread.ts')]);
+  // as cli/code-cache.ts loads it: with what Node puts around a module
+  const program = `(function (exports, require, module, __filename, __dirname) {\n${main}\n})\n`;
   const hash = createHash('sha256').update(program).digest('hex').slice(0, 16);
   const name = `program-${hash}.cjs`;
-  const main = await textOf('src/cli/entry.ts', { __PROGRAM__: JSON.stringify(name) });
+  const entry = await textOf('src/cli/entry.ts', { __PROGRAM__: JSON.stringify(name) });
   mkdirSync(join(root, 'dist'), { recursive: true });
   // What names another file comes after it: whoever starts meanwhile finds what the new main file names.
   writeWhole(join(root, 'dist', name), program);
   writeWhole(join(root, 'dist', 'thread.cjs'), thread);
-  writeWhole(join(root, 'dist', 'main.cjs'), main);
+  writeWhole(join(root, 'dist', 'main.cjs'), entry);
   return [name, 'thread.cjs', 'main.cjs'];
 }
 

@@ -9,7 +9,8 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  // the global `performance` would load a module of Node for more than a millisecond
+  monotonic: () => Number(process.hrtime.bigint()) / 1e6,
   sleep: milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds)),
 };
 

@@ -53,17 +53,18 @@ export function codeCacheFolder(environment: NodeJS.ProcessEnv): string | undefi
 
 /**
  * Loads a program from one file.
- * @param file absolute path of the CommonJS text; a file with another content has another name
+ * @param file absolute path of an ASCII text: a function of CommonJS's names (exports, require, module, __filename,
+ *   __dirname); a file with another content has another name
  * @param folder where compiled code is kept; undefined: nowhere
  * @param kind which of several codes of this program: what runs differs by command
  */
 export function loadProgram(file: string, folder: string | undefined, kind: string): LoadedProgram {
   const path = folder && join(folder, `${basename(file, '.cjs')}-${process.version}-${process.arch}-${kind}`);
   const code = path === undefined ? undefined : readCode(path);
-  const script = new Script(
-    `(function (exports, require, module, __filename, __dirname) { ${readFileSync(file, 'latin1')}\n})`,
-    { filename: file, ...(code === undefined ? {} : { cachedData: code }) },
-  );
+  const script = new Script(readFileSync(file, 'latin1'), {
+    filename: file,
+    ...(code === undefined ? {} : { cachedData: code }),
+  });
   const cached = code !== undefined && script.cachedDataRejected !== true;
   const module = { exports: {} };
   const run = script.runInThisContext() as (...names: unknown[]) => void;

@@ -51,7 +51,7 @@ export async function loadLz4(useAddon = true): Promise<Lz4Library> {
   // loading takes longer than pushing a WAL segment does: only when it is needed
   let loaded: Napi | undefined;
   const napi = (): Napi => {
-    loaded ??= createRequire(import.meta.url)('lz4-napi') as Napi;
+    loaded ??= loadNapi();
     return loaded;
   };
   if (addon === undefined) napi();
@@ -76,6 +76,16 @@ export async function loadLz4(useAddon = true): Promise<Lz4Library> {
     xxhash: await createXxhash(),
     highCompression: addon !== undefined,
   };
+}
+
+function loadNapi(): Napi {
+  const load = createRequire(import.meta.url);
+  try {
+    // what lz4-napi loads on most machines; to find out takes it as long as decompressing half a WAL segment
+    return load(`@antoniomuso/lz4-napi-${process.platform}-${process.arch}-gnu`) as Napi;
+  } catch {
+    return load('lz4-napi') as Napi; // says what is wrong, if anything
+  }
 }
 
 function loadAddon(): Addon | undefined {
