@@ -1,4 +1,5 @@
 /** The man pages and the sample configuration, printed from the tables (`npm run generate`). */
+import { errorCodes } from '../base/error.ts';
 import { commandNames, commandRule } from '../config/command.ts';
 import type { OptionRule } from '../config/option.ts';
 import { commandProse } from '../config/prose/command.ts';
@@ -45,7 +46,13 @@ export function commandPage(): string {
     ]),
     section('EXIT STATUS', [
       '0 on success. 1 when archive\\-get finds no such segment, or repo\\-get \\-\\-ignore\\-missing no such file. From 25 up:',
-      'the number of the error, which its message shows in brackets.',
+      'the number of the error, which its message shows in brackets:',
+      '.PP',
+      ...wrapped(
+        `${Object.entries(errorCodes)
+          .map(([kind, code]) => `${code} ${kind}`)
+          .join(', ')}.`,
+      ),
     ]),
     section('FILES', [
       ...item('/etc/pgbackrest/pgbackrest.conf, /etc/pgbackrest/conf.d/*.conf', ['Configuration.']),

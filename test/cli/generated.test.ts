@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { errorCodes } from '../../src/base/error.ts';
 import { generatedFiles } from '../../src/cli/generated.ts';
 import { commandNames, commandRule, load } from '../../src/config/index.ts';
 import { keyedName, optionNames, optionRule } from '../../src/config/table.ts';
@@ -29,6 +30,19 @@ describe('the sample configuration', () => {
     });
   });
 
+  test('loads with every comment taken away that has a value', () => {
+    const lines = [...sample.matchAll(/^#?([a-z0-9-]+=.+)$/gm)].map(match => match[1]);
+    expect(lines.length).toBeGreaterThan(70);
+    const all = config(['[main]', 'pg1-path=/x', ...lines.filter(line => !line?.startsWith('pg1-path'))].join('\n'));
+    for (const command of commandNames.filter(name => !/^(help|version|server|server-ping)$/.test(name))) {
+      const set = command === 'annotate' ? ['--set=x', '--annotation=a=b'] : [];
+      expect(load([all, '--stanza=main', ...set, command], {}, program), command).toMatchObject({
+        kind: 'run',
+        warnings: [],
+      });
+    }
+  });
+
   test('names every option once', () => {
     const names = [...sample.matchAll(/^#?([a-z0-9-]+)=/gm)].map(match => match[1]);
     expect(new Set(names).size).toBe(names.length);
@@ -52,6 +66,9 @@ describe('the man pages', () => {
       ...commandNames.filter(name => commandRule(name).internal !== true),
       ...onLine.map(name => `--${name}`),
     ]);
+    for (const [kind, code] of Object.entries(errorCodes)) {
+      expect(commandPage.replaceAll(/\s+/g, ' ').replaceAll('\\-', '-')).toMatch(new RegExp(`[ ,]${code} ${kind}[,.]`));
+    }
     expect(items(configurationPage).sort()).toEqual(
       shown
         .filter(name => !onLine.includes(name))

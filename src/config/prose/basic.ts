@@ -80,7 +80,7 @@ export const generalProse = {
   },
   'job-retry': {
     summary: 'How often a failed job is tried again.',
-    help: 'A job is one file or bundle. The first retry follows at once, the others after job-retry-interval.',
+    help: 'A job is a large file, a bundle or a number of small files. Only what may pass is retried, such as a failed read, not a wrong checksum. The first retry follows at once, the others after job-retry-interval.',
   },
   'job-retry-interval': {
     summary: 'Wait between retries of a job.',
@@ -265,7 +265,7 @@ export const commandOptionProse = {
   },
   report: {
     summary: 'Print what is configured.',
-    help: 'The configuration is printed as JSON; nothing is checked.',
+    help: 'What environment and files configure is printed as JSON, without secrets; nothing is checked.',
   },
   set: {
     summary: 'Label of a backup.',
