@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import type { XXHashAPI } from 'xxhash-wasm';
 import { BackstopError } from '../base/error.ts';
+import { joinDictionary, joinedBound } from './lz4-linked.ts';
 
 export interface Lz4Library {
   /**
@@ -15,11 +16,11 @@ export interface Lz4Library {
   /**
    * @param sized 4 bytes that hold the most bytes that the block may have, followed by the compressed block
    * @param dictionary the plain bytes before the block, at most 64 KiB; absent for a block that stands alone
-   * @param room gives a buffer for the plain block
-   * @returns the plain block; one that was decompressed with a dictionary is never written to again
+   * @param room gives a buffer of so many bytes for the plain block; the dictionary may lie in the one it gave before
+   * @returns the plain block, in the room or not
    * @throws anything, when the block is corrupt
    */
-  decompress(sized: Buffer, dictionary: Buffer | undefined, room: () => Buffer): Buffer;
+  decompress(sized: Buffer, dictionary: Buffer | undefined, room: (size: number) => Buffer): Buffer;
   readonly xxhash: XXHashAPI;
   /** True when the levels from 3 up are high-compression ones. */
   readonly highCompression: boolean;
@@ -48,17 +49,24 @@ const firstHighLevel = 3;
 /** @param useAddon false: as if the optional library was not installed */
 export async function loadLz4(useAddon = true): Promise<Lz4Library> {
   const addon = useAddon ? loadAddon() : undefined;
-  // loading takes longer than pushing a WAL segment does: only when it is needed
-  let loaded: Napi | undefined;
-  const napi = (): Napi => {
-    loaded ??= loadNapi();
-    return loaded;
-  };
-  if (addon === undefined) napi();
   const { default: createXxhash } = await import('xxhash-wasm');
+  const xxhash = await createXxhash();
+  return addon === undefined ? portable(loadNapi(), xxhash) : compiled(addon, xxhash);
+}
+
+function portable(napi: Napi, xxhash: XXHashAPI): Lz4Library {
+  return {
+    compress: block => napi.compressSync(block),
+    decompress: (sized, dictionary) => napi.uncompressSync(sized, dictionary),
+    xxhash,
+    highCompression: false,
+  };
+}
+
+function compiled(addon: Addon, xxhash: XXHashAPI): Lz4Library {
+  let joined = Buffer.alloc(0);
   return {
     compress(block, output, level) {
-      if (addon === undefined) return napi().compressSync(block);
       const room = output.subarray(4);
       const length =
         level < firstHighLevel ? addon.compress(block, room) : addon.compressHCLimited(block, room, room.length, level);
@@ -66,15 +74,20 @@ export async function loadLz4(useAddon = true): Promise<Lz4Library> {
       return output.subarray(0, 4 + length);
     },
     decompress(sized, dictionary, room) {
-      if (dictionary !== undefined) return napi().uncompressSync(sized, dictionary);
-      if (addon === undefined) return napi().uncompressSync(sized);
-      const plain = room();
-      const length = addon.uncompress(sized.subarray(4), plain);
-      if (length < 0) throw new RangeError(`malformed at ${-length}`);
-      return plain.subarray(0, length);
+      const before = dictionary?.length ?? 0;
+      let packed = sized.subarray(4);
+      if (dictionary !== undefined && before > 0) {
+        const bound = joinedBound(before, packed.length);
+        if (joined.length < bound) joined = Buffer.allocUnsafeSlow(bound);
+        packed = joinDictionary(dictionary, packed, joined);
+      }
+      const plain = room(before + sized.readUInt32LE(0));
+      const length = addon.uncompress(packed, plain);
+      if (length < before) throw new RangeError(`malformed at ${-length}`);
+      return plain.subarray(before, length);
     },
-    xxhash: await createXxhash(),
-    highCompression: addon !== undefined,
+    xxhash,
+    highCompression: true,
   };
 }
 

@@ -254,7 +254,7 @@ class Unlz4 implements Step {
     sized.writeUInt32LE(this.#max, 0);
     let plain: Buffer;
     try {
-      plain = this.#library.decompress(sized, linked ? this.#dictionary : undefined, () => this.#room());
+      plain = this.#library.decompress(sized, linked ? this.#dictionary : undefined, size => this.#room(size));
     } catch (cause) {
       throw corrupt('block cannot be decompressed', cause);
     }
@@ -262,9 +262,9 @@ class Unlz4 implements Step {
     return plain;
   }
 
-  #room(): Buffer {
-    if (this.#plain === undefined || this.#plain.length < this.#max) this.#plain = Buffer.allocUnsafeSlow(this.#max);
-    return this.#plain.subarray(0, this.#max);
+  #room(size: number): Buffer {
+    if (this.#plain === undefined || this.#plain.length < size) this.#plain = Buffer.allocUnsafeSlow(size);
+    return this.#plain.subarray(0, size);
   }
 
   /** Keeps the last 64 KiB, which the next linked block may refer to. */
