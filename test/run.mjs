@@ -4,7 +4,7 @@
  * Arguments go to vitest: `npm test -- test/codec`, `npm test -- --project unit`.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { root, setUp } from '../src/setup.mjs';
@@ -40,7 +40,14 @@ function count(report) {
 function runTests(args) {
   const folder = mkdtempSync(join(tmpdir(), 'pgbackstop-test-'));
   const json = join(folder, 'report.json');
-  const env = { ...process.env, PATH: [join(process.execPath, '..'), process.env.PATH].join(delimiter) };
+  const options = join(folder, 'options');
+  mkdirSync(options);
+  const env = {
+    ...process.env,
+    PATH: [join(process.execPath, '..'), process.env.PATH].join(delimiter),
+    // what tests give is counted only when all of them run
+    ...(args.length === 0 ? { PGBACKSTOP_OPTION_COVERAGE: options } : {}),
+  };
   try {
     const { status, error } = spawnSync(
       process.execPath,

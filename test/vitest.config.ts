@@ -4,6 +4,9 @@ import { defineConfig } from 'vitest/config';
 /** Suites that start real clusters: slow, and heavy on a machine with two cores. */
 const clusterSuites = ['test/integration/**/*.test.ts', 'test/compat/**/*.test.ts'];
 
+/** Looks at what all others have done. */
+const lastSuites = ['test/option-coverage.test.ts'];
+
 export default defineConfig({
   root: dirname(import.meta.dirname),
   define: { __VERSION__: JSON.stringify('0.0.0-test') },
@@ -19,7 +22,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: clusterSuites,
+          exclude: [...clusterSuites, ...lastSuites],
           testTimeout: 30_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
@@ -34,6 +37,10 @@ export default defineConfig({
           hookTimeout: 300_000,
           sequence: { groupOrder: 2 },
         },
+      },
+      {
+        extends: true,
+        test: { name: 'last', include: lastSuites, sequence: { groupOrder: 3 } },
       },
     ],
   },

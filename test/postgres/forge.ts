@@ -1,4 +1,4 @@
-/** pg_control files and WAL headers of any version, for tests that need a cluster's face but no cluster. */
+/** pg_control files, WAL headers and page checksums of any version, for tests that need a cluster's face but no cluster. */
 import { crc32c, legacyCrc32 } from '../../src/postgres/crc.ts';
 import { versionOf } from '../../src/postgres/versions.ts';
 
@@ -52,4 +52,24 @@ export function forgeWalHeader(versionText: string, fields: ForgedWal = {}): Uin
   view.setBigUint64(24, fields.systemId ?? 6569239123849665679n, true);
   view.setUint32(32, fields.segmentSize ?? 16 * 1024 * 1024, true);
   return bytes;
+}
+
+/** The checksum that a page ought to have: the algorithm in plain JavaScript, word by word. */
+export function plainChecksum(page: Buffer, block: number): number {
+  const seeds = [
+    0x5b1f36e9, 0xb8525960, 0x02ab50aa, 0x1de66d2a, 0x79ff467a, 0x9bb9f8a3, 0x217e7cd2, 0x83e13d2c, 0xf8d4474f,
+    0xe39eb970, 0x42c6ae16, 0x993216fa, 0x7b093b5d, 0x98daff3c, 0xf718902a, 0x0b1c9cdb, 0xe58f764b, 0x187636bc,
+    0x5d7b3bb1, 0xe73de7de, 0x92bec979, 0xcca6c0b2, 0x304a0979, 0x85aa43d4, 0x783125bb, 0x6ca8eaa2, 0xe407eac6,
+    0x4b5cfc3e, 0x9fbf8c76, 0x15ca20be, 0xf2ca9fd3, 0x959bd756,
+  ];
+  const bytes = Buffer.from(page);
+  bytes.writeUInt16LE(0, 8);
+  const sums = [...seeds];
+  for (let word = 0; word < page.length / 4 + 64; word++) {
+    const value = word < page.length / 4 ? bytes.readUInt32LE(word * 4) : 0;
+    const mixed = ((sums[word % 32] ?? 0) ^ value) >>> 0;
+    sums[word % 32] = (Math.imul(mixed, 16777619) ^ (mixed >>> 17)) >>> 0;
+  }
+  const folded = (sums.reduce((a, b) => a ^ b) ^ block) >>> 0;
+  return (folded % 65535) + 1;
 }

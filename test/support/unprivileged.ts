@@ -5,6 +5,7 @@
 import { type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { chownSync, readFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
+import { coverageFolder, noteOptions, optionsGiven } from './option-coverage.ts';
 
 export interface UnprivilegedUser {
   readonly name: string;
@@ -77,9 +78,12 @@ export interface RunOptions {
 export function runAs(user: UnprivilegedUser, argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const [program, ...parameters] = argv;
   if (program === undefined) throw new Error('no program to run');
+  const spawnOptions = spawnOptionsFor(user, options.env);
+  const coverage = coverageFolder();
+  const given = coverage === undefined ? [] : optionsGiven(argv, spawnOptions.env);
   return new Promise((resolve, reject) => {
     const child = spawn(program, parameters, {
-      ...spawnOptionsFor(user, options.env),
+      ...spawnOptions,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       stdio: 'pipe',
     });
@@ -99,6 +103,7 @@ export function runAs(user: UnprivilegedUser, argv: readonly string[], options: 
     });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
+      if (coverage !== undefined && code === 0) noteOptions(given, coverage);
       resolve({
         code: code ?? undefined,
         signal: signal ?? undefined,
