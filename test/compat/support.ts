@@ -4,6 +4,7 @@ import { TestCluster } from '../support/cluster.ts';
 import type { Load } from '../support/cluster-load.ts';
 import { postgresOf } from '../support/pg-binaries.ts';
 import { requireCompat, skipReason } from '../support/real-pgbackrest.ts';
+import { shrink } from '../support/shrink.ts';
 import { Archiver, type Tool } from '../support/stanza.ts';
 import { unprivilegedUser } from '../support/unprivileged.ts';
 import { runnableProject } from '../support/unprivileged-project.ts';
@@ -38,7 +39,7 @@ export function useBench(): () => Bench {
     bench = { cluster, archiver: new Archiver(cluster), ours: project.command, real: [judge.path] };
     await cluster.start();
     await cluster.createLoadTables();
-    await shrink(cluster);
+    await shrink(cluster, 5000);
     load = await cluster.startLoad(1);
   });
   afterAll(async () => {
@@ -55,28 +56,4 @@ export function useBench(): () => Bench {
   };
 }
 
-/** What these suites look for is not in the number of files or the size of a table. */
-async function shrink(cluster: TestCluster): Promise<void> {
-  await cluster.sql('delete from pgbench_accounts where aid > 5000');
-  await cluster.sql("update pg_database set datistemplate = false where datname = 'template1'");
-  for (const statement of ['drop database template1', 'vacuum full']) await cluster.sql(statement);
-}
-
-type InfoObject = { [key: string]: unknown };
-
-/** Keys that `info` of level 2.59.1 has and 2.45 has not. */
-const newerKeys = ['status.lock.restore'];
-
-/** What `info --output=json` says, without what 2.45 does not know of. */
-export function comparableInfo(text: string): unknown {
-  const stanzas = JSON.parse(text) as InfoObject[];
-  for (const stanza of stanzas) for (const key of newerKeys) remove(stanza, key.split('.'));
-  return stanzas;
-}
-
-function remove(from: unknown, [key = '', ...rest]: readonly string[]): void {
-  if (typeof from !== 'object' || from === null) return;
-  const object = from as InfoObject;
-  if (rest.length === 0) delete object[key];
-  else remove(object[key], rest);
-}
+export { comparableInfo } from '../support/comparable-info.ts';

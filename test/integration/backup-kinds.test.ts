@@ -326,6 +326,20 @@ describe('a full backup that did not end', () => {
     await expectRestores();
   });
 
+  it('hard links are made of what has a file of its own in an earlier backup, not of what is in its bundles', async () => {
+    for (const label of directories()) rmSync(join(stanza.repo, 'backup/demo', label), { recursive: true });
+    const full = await backup('--repo1-bundle', '--repo1-bundle-limit=16KiB');
+    expect(full.code, full.stdout).toBe(0);
+    writeFileSync(join(cluster.dataDirectory, 'postgresql.auto.conf'), '# changed again\n');
+    const args = ['backup', '--type=diff', '--no-online', '--log-level-console=detail', '--repo1-hardlink'];
+    const diff = await stanza.attempt(ours, args);
+    expect(diff.code, diff.stdout).toBe(0);
+    expect(diff.stdout).toMatch(/ hardlink pg_data\/base\/1\/1255 to /);
+    expect(diff.stdout).toMatch(/ reference pg_data\/PG_VERSION to /);
+    await expectRestores();
+    await stanza.run(ours, 'verify');
+  });
+
   it('with an unreadable manifest is removed', async () => {
     const label = await abortedBackup();
     writeFileSync(join(stanza.repo, 'backup/demo', label, 'backup.manifest.copy'), 'nonsense');

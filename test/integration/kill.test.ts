@@ -16,6 +16,21 @@ beforeAll(async () => {
 });
 afterAll(() => bed?.dispose());
 
+it('a restore that was killed before it made a directory is gone on with', async () => {
+  if ((await bed.listed()).length === 0) await bed.expectOk('backup', '--type=full');
+  for (let time = 0; time < 3; time++) {
+    const data = bed.stanza.newDataDirectory();
+    mkdirSync(data, { mode: 0o700 });
+    giveTo(bed.cluster.user, data);
+    const args = ['restore', `--pg1-path=${data}`];
+    const running = bed.start(...args);
+    while (readdirSync(data).length === 0) await new Promise(resolve => setImmediate(resolve));
+    process.kill(running.pid, 'SIGKILL');
+    await running.done;
+    expect(await bed.expectOk(...args, '--delta')).toContain('restore command end: completed successfully');
+  }
+});
+
 const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGKILL'] as const;
 
 it('a backup that was killed is gone on with by the next one of the same kind', async () => {

@@ -240,7 +240,10 @@ async function publish(session: Session<'backup'>, finish: FinishSettings): Prom
   if (values?.symlink !== false) await storage.links?.symbolic(label, latestLink(stanza));
 }
 
-/** With repo-hardlink every backup directory looks like a whole cluster, though files are stored once. */
+/**
+ * With repo-hardlink every backup directory looks like a whole cluster, though files are stored once. What an earlier backup
+ * has put into a bundle, or left out there because it is empty, has no file of its own, and stays a reference.
+ */
 async function hardlinkReferences(session: Session<'backup'>, repo: StanzaRepo, manifest: Manifest): Promise<void> {
   const { links } = repo.storage;
   const { header, files } = manifest;
@@ -250,6 +253,10 @@ async function hardlinkReferences(session: Session<'backup'>, repo: StanzaRepo, 
     const file = files.get(index);
     if (file.reference === undefined) continue;
     const from = backupFile(repo.stanza, storedIn(manifest, file), file, suffix);
+    if (file.bundleId > 0 || (file.size === 0 && (await repo.storage.info(from)) === undefined)) {
+      session.log.detail(`reference ${file.name} to ${file.reference}`);
+      continue;
+    }
     await links.hard(from, backupFile(repo.stanza, header.label, file, suffix));
     session.log.detail(`hardlink ${file.name} to ${file.reference}`);
   }

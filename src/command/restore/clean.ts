@@ -17,6 +17,7 @@ import { BackstopError, systemError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { makePath } from '../../base/make-path.ts';
 import { type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import type { RestoreLayout } from './layout.ts';
 import type { RestoreOwners } from './owner.ts';
 
@@ -33,6 +34,9 @@ export interface CleanSettings {
 
 /** File in PGDATA that says that a restore has not ended; it lets the next one go on. */
 export const unfinishedMark = 'backup.manifest';
+
+/** What a restore leaves that ended before it changed anything else. */
+const unfinishedNames: ReadonlySet<string> = new Set([unfinishedMark, unfinishedMark + temporarySuffix]);
 
 /**
  * Looks before anything is changed.
@@ -55,7 +59,7 @@ export function checkDirectories({ manifest, layout, owners, mayRemove, preserve
     }
     if (mayRemove) continue;
     const inTheWay = readdirSync(path).filter(
-      entry => !(name === pgDataTarget && (entry === unfinishedMark || preserve.has(entry))),
+      entry => !(name === pgDataTarget && (unfinishedNames.has(entry) || preserve.has(entry))),
     );
     if (inTheWay.length > 0) {
       throw new BackstopError('path-not-empty', `unable to restore to path '${path}' because it contains files`, {
@@ -167,36 +171,50 @@ class Cleaner {
 }
 
 /**
+ * Makes PGDATA where it is missing, with nothing in it.
+ * @returns the directories that hold new names: they are to be synced
+ */
+export function createDataDirectory({ manifest, layout, owners }: CleanSettings): ReadonlySet<string> {
+  const changed = new Set<string>();
+  const entry = manifest.paths.find(({ name }) => name === pgDataTarget);
+  if (entry !== undefined) make(layout.pathOf(entry.name), entry, owners, changed);
+  return changed;
+}
+
+/** Makes a directory with its mode and owner, unless it is there. @param changed where a name was added */
+function make(path: string, entry: Manifest['paths'][number], owners: RestoreOwners, changed: Set<string>): void {
+  const owner = owners.of(entry);
+  try {
+    const first = makePath(path, entry.mode);
+    if (first === undefined) return;
+    chmodSync(path, entry.mode);
+    // parents that we had to make too, or the owner could not get at what is in them
+    const top = resolve(first);
+    for (let made = resolve(path); contains(top, made); made = dirname(made)) {
+      changed.add(dirname(made));
+      if (owners.isRoot) lchownSync(made, owner.userId, owner.groupId);
+    }
+  } catch (error) {
+    throw systemError(error, { other: 'path-create' }, `unable to create path '${path}'`);
+  }
+}
+
+/**
  * Makes the directories and links that are missing.
  * @returns the directories that hold new names: they are to be synced
  */
 export function createDirectories({ manifest, layout, owners }: CleanSettings): ReadonlySet<string> {
   const links = new Map(layout.links.map(link => [link.name, link]));
   const changed = new Set<string>();
-  const make = (path: string, entry: Manifest['paths'][number]) => {
-    const owner = owners.of(entry);
-    try {
-      const first = makePath(path, entry.mode);
-      if (first === undefined) return;
-      chmodSync(path, entry.mode);
-      // parents that we had to make too, or the owner could not get at what is in them
-      const top = resolve(first);
-      for (let made = resolve(path); contains(top, made); made = dirname(made)) {
-        changed.add(dirname(made));
-        if (owners.isRoot) lchownSync(made, owner.userId, owner.groupId);
-      }
-    } catch (error) {
-      throw systemError(error, { other: 'path-create' }, `unable to create path '${path}'`);
-    }
-  };
   for (const entry of [...manifest.paths].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (!layout.isReal(entry.name)) continue;
     const link = links.get(entry.name);
     if (link === undefined) {
-      make(layout.pathOf(entry.name), entry);
+      make(layout.pathOf(entry.name), entry, owners, changed);
       continue;
     }
-    make(link.path.startsWith('/') ? resolved(link.path, link.destination) : link.destination, entry);
+    const place = link.path.startsWith('/') ? resolved(link.path, link.destination) : link.destination;
+    make(place, entry, owners, changed);
     makeLink(link.path, link.destination, owners.of(entry), owners.isRoot);
   }
   for (const link of layout.links) {

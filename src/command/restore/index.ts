@@ -22,7 +22,14 @@ import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { clusterSettings, openClusterFiles, openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
-import { type CleanSettings, checkDirectories, cleanDirectories, createDirectories, unfinishedMark } from './clean.ts';
+import {
+  type CleanSettings,
+  checkDirectories,
+  cleanDirectories,
+  createDataDirectory,
+  createDirectories,
+  unfinishedMark,
+} from './clean.ts';
 import { restoreFiles } from './copy.ts';
 import { RestoreLayout } from './layout.ts';
 import { RestoreOwners } from './owner.ts';
@@ -110,10 +117,12 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
     rmSync(control);
     await files.paths?.sync(`${pgPath}/global`);
   }
-  cleanDirectories(clean);
-  const changed = createDirectories(clean);
   const unfinished = existsSync(`${pgPath}/${unfinishedMark}`);
+  const changed = new Set(createDataDirectory(clean));
+  cleanDirectories(clean);
+  // before anything else is made: whenever we are stopped, delta can go on
   await repo.writeManifestTo(files, manifest, `${pgPath}/${unfinishedMark}`, session.version);
+  for (const path of createDirectories(clean)) changed.add(path);
 
   const bytes = await restoreFiles(session, {
     repo,

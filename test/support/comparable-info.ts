@@ -1,0 +1,18 @@
+type InfoObject = { [key: string]: unknown };
+
+/** Keys that `info` of level 2.59.1 has and 2.45 has not. */
+const newerKeys = ['status.lock.restore'];
+
+/** What `info --output=json` says, without what 2.45 does not know of. */
+export function comparableInfo(text: string): unknown {
+  const stanzas = JSON.parse(text) as InfoObject[];
+  for (const stanza of stanzas) for (const key of newerKeys) remove(stanza, key.split('.'));
+  return stanzas;
+}
+
+function remove(from: unknown, [key = '', ...rest]: readonly string[]): void {
+  if (typeof from !== 'object' || from === null) return;
+  const object = from as InfoObject;
+  if (rest.length === 0) delete object[key];
+  else remove(object[key], rest);
+}

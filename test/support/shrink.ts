@@ -1,0 +1,12 @@
+import type { TestCluster } from './cluster.ts';
+
+/**
+ * Makes a running cluster with pgbench's tables small, for suites that look for neither the number of files nor the size of
+ * a table.
+ * @param accounts rows that are left
+ */
+export async function shrink(cluster: TestCluster, accounts: number): Promise<void> {
+  await cluster.sql(`delete from pgbench_accounts where aid > ${accounts}`);
+  await cluster.sql("update pg_database set datistemplate = false where datname = 'template1'");
+  for (const statement of ['drop database template1', 'vacuum full']) await cluster.sql(statement);
+}
