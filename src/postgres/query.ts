@@ -60,9 +60,9 @@ export function checkpointReachedQuery(version: PostgresVersion): string | undef
   return `select checkpoint_${version.lsnWord}::text as lsn from pg_catalog.pg_control_checkpoint()`;
 }
 
-/** oid, name, last_system_oid */
+/** oid, name, last_system_oid: 0 where somebody has dropped template0 */
 export const databaseQuery = `select oid::oid as oid, datname::text as name,
-  (select oid::oid from pg_catalog.pg_database where datname = 'template0') as last_system_oid
+  coalesce((select oid::oid from pg_catalog.pg_database where datname = 'template0'), 0::oid) as last_system_oid
   from pg_catalog.pg_database`;
 
 /** oid, name */

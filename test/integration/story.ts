@@ -55,6 +55,7 @@ export class Story {
   readonly #targets: Target[] = [];
   /** Labels of backups with block maps, which the real tool of Debian does not know. */
   readonly #blocks = new Set<string>();
+  #hasBundles = false;
   readonly #counts = new Map<string, number>();
   readonly #began = performance.now();
   #load: Load | undefined;
@@ -198,11 +199,11 @@ export class Story {
     const args = ['backup', `--type=${type}`, `--compress-type=${random.pick(codecs)}`];
     args.push(`--process-max=${random.between(1, 2)}`);
     if (random.chance(30)) args.push('--delta');
-    // a chain keeps the layout that its full backup has, whatever is asked for later
     if (random.chance(50)) {
       args.push('--repo1-bundle', `--repo1-bundle-limit=${random.pick(['16KiB', '1MiB', '2MiB'])}`);
       if (name === 'ours' && random.chance(50)) args.push('--repo1-block');
-    } else if (random.chance(30)) {
+    } else if (random.chance(30) && (name === 'ours' || !this.#hasBundles)) {
+      // the real tool looks for a file to link even where an earlier backup has it in a bundle
       args.push('--repo1-hardlink');
     }
     return args;
@@ -229,7 +230,9 @@ export class Story {
     const newest = (await this.#list()).at(-1);
     if (newest === undefined) return;
     const manifest = await this.#succeed('ours', ['manifest', '--output=json', `--set=${newest.label}`]);
-    if (JSON.parse(manifest).block?.block === true) this.#blocks.add(newest.label);
+    const { block, bundle } = JSON.parse(manifest);
+    if (block?.block === true) this.#blocks.add(newest.label);
+    if (bundle?.bundle === true) this.#hasBundles = true;
     this.lines.push(`    ${newest.label}${this.#blocks.has(newest.label) ? ' (blocks)' : ''}`);
   }
 
