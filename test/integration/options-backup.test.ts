@@ -34,6 +34,8 @@ async function newStanza(name: string, options: OptionValues = {}): Promise<Test
 
 beforeAll(async () => {
   cluster = await TestCluster.create({
+    // offline backups hold the WAL that is there
+    walSegmentSize: 1,
     settings: { archive_mode: 'on', archive_command: 'false pgbackrest', autovacuum: 'off' },
   });
   project = runnableProject(cluster.user);
@@ -188,7 +190,7 @@ describe('the cluster is stopped', () => {
     it('fill super blocks, which compress the better the larger they are', async () => {
       const small = await made('--repo1-block-size-super=32KiB', '--repo1-block-size-super-full=32KiB');
       const large = await made('--repo1-block-size-super-full=1MiB');
-      expect(Number(small.table['repo-size'])).toBeGreaterThan(Number(large.table['repo-size']) * 1.02);
+      expect(Number(small.table['repo-size'])).toBeGreaterThan(Number(large.table['repo-size']));
       // and of a map that compresses differently there is one restored content
       const data = await stanza.restore(tool, ['--type=none']);
       expect(
@@ -252,6 +254,11 @@ it('repo-get --ignore-missing', async () => {
   expect(await succeed('repo-get', '--ignore-missing', 'backup/demo/backup.info')).toContain('[db:history]');
 });
 
+it('check --report prints the configuration, and checks nothing', async () => {
+  const { cfg } = JSON.parse(await succeed('check', '--report', '--log-level-console=off'));
+  expect(JSON.stringify(cfg)).toContain(stanza.repo);
+});
+
 describe('archiving', () => {
   const push = (...args: string[]): Promise<RunResult> =>
     run('archive-push', join(cluster.dataDirectory, wal()), ...args);
@@ -281,7 +288,7 @@ describe('archiving', () => {
     const [id = ''] = readdirSync(join(one.repo, 'archive/demo')).filter(name => /^\d/.test(name));
     const stored = readdirSync(join(one.repo, 'archive/demo', id), { recursive: true }).map(String);
     expect(stored.filter(name => /-[0-9a-f]{40}$/.test(name))).toHaveLength(1);
-    expect(statSync(join(one.repo, 'archive/demo', id, stored.at(-1) ?? '')).size).toBe(16 * 1024 * 1024);
+    expect(statSync(join(one.repo, 'archive/demo', id, stored.at(-1) ?? '')).size).toBe(1024 * 1024);
   });
 
   it('check wants its program in archive_command, unless nobody checks', async () => {
@@ -312,7 +319,7 @@ describe('a long backup', () => {
     cluster.configure({ archive_mode: 'on' });
     await cluster.restart();
     await cluster.sql(
-      'create table long as select n, repeat(md5(n::text) || md5((-n)::text), 20) as pad from generate_series(1, 5000) n',
+      'create table long as select n, repeat(md5(n::text) || md5((-n)::text), 20) as pad from generate_series(1, 3000) n',
     );
     await cluster.sql('checkpoint');
   });

@@ -20,6 +20,7 @@ let wal: string;
 beforeAll(async () => {
   project = runnableProject(user);
   cluster = await TestCluster.create({
+    walSegmentSize: 1,
     settings: { archive_mode: 'on', archive_command: `sh ../pgbackrest-push %p`, log_connections: 'on' },
   });
   cluster.writeFile('pgbackrest-push', 'exit 1\n');
@@ -254,7 +255,7 @@ describe.each([
   it('archive-get, restore', async () => {
     const destination = join(way.folder, 'got');
     await run(way, 'archive-get', [wal, destination]);
-    expect(readFileSync(destination).length).toBe(16 * 1024 * 1024);
+    expect(readFileSync(destination).length).toBe(1024 * 1024);
     const ahead = join(way.folder, 'spool/archive', stanza, 'in');
     mkdirSync(ahead, { recursive: true });
     const data = join(way.folder, 'data');

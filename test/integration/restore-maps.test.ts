@@ -32,7 +32,7 @@ let oids: Record<string, string>;
 beforeAll(async () => {
   project = runnableProject(user);
   tool = project.command;
-  cluster = await TestCluster.create();
+  cluster = await TestCluster.create({ walSegmentSize: 1 });
   const archiver = new Archiver(cluster);
   cluster.makeFolder('etc', 0o700);
   for (const [name, place] of [

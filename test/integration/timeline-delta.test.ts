@@ -13,7 +13,7 @@ let cluster: TestCluster;
 let stanza: TestStanza;
 
 beforeAll(async () => {
-  cluster = await TestCluster.create();
+  cluster = await TestCluster.create({ walSegmentSize: 1 });
   project = runnableProject(cluster.user);
   tool = project.command;
   const archiver = new Archiver(cluster);
