@@ -2,7 +2,7 @@
  * The story of one stanza: backups of all kinds by our tool and the real one (where there is one) in turns, with settings
  * that change, expiry, processes that are killed, and restores to moments whose rows are known, all under load.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Target, TestCluster } from '../support/cluster.ts';
@@ -162,9 +162,9 @@ export class Story {
       },
     });
     clearTimeout(timer);
+    // its other processes hold its lock until they have ended what they do
     if (result.signal === 'SIGKILL' && name === 'real') {
-      // its other processes go when they see that the first one has gone
-      await new Promise(resolve => setTimeout(resolve, 500));
+      await expect.poll(() => isWorkingOn(this.#stanza.config), { timeout: 60_000 }).toBe(false);
     }
     return result;
   }
@@ -374,6 +374,21 @@ export class Story {
     }
     for (const other of said) expect(other).toEqual(said[0]);
   }
+}
+
+/** Is there a process of the real tool that works for another one with this configuration? */
+function isWorkingOn(config: string): boolean {
+  return readdirSync('/proc').some(pid => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      return line.includes(config) && line.includes(':local');
+    } catch (error) {
+      // it has gone meanwhile
+      if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+      throw error;
+    }
+  });
 }
 
 /** A position in the WAL, such as `0/3000028`. */
