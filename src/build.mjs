@@ -6,7 +6,8 @@
  * milliseconds sooner than an ES module; one file, because reading many takes longer, and because V8's compiled code is
  * kept for the whole (`cli/code-cache.ts`). A module that is imported dynamically is in the file, but runs only then.
  *
- * npm dependencies stay outside, except those which exist as ES modules only: Node 20.17 cannot require() them.
+ * npm dependencies stay outside, except those which exist as ES modules only, as Node 20.17 cannot require() them, and
+ * `xxhash-wasm`, which archive-push and archive-get need: to find and compile it would take them two milliseconds.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -18,6 +19,11 @@ const description = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** Who starts while we build may still load the file of the build before: it stays this long, in milliseconds. */
 const oldFileLife = 3_600_000;
+
+/** Does the package stay outside? */
+function external(name) {
+  return name !== 'xxhash-wasm' && requirable(name);
+}
 
 /** Can the package be loaded with require()? */
 function requirable(name) {
@@ -43,7 +49,7 @@ function bundling(define = {}) {
     // import('pg') becomes a lazy require(): the ES module loader need not be started for it.
     supported: { 'dynamic-import': false },
     define: { __VERSION__: JSON.stringify(description.version), 'import.meta.url': 'importMetaUrl', ...define },
-    external: Object.keys({ ...description.dependencies, ...description.optionalDependencies }).filter(requirable),
+    external: Object.keys({ ...description.dependencies, ...description.optionalDependencies }).filter(external),
   };
 }
 
