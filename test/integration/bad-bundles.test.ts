@@ -85,6 +85,13 @@ async function expectRefused(said: RegExp): Promise<void> {
   expect(existsSync(join(whole, 'global/pg_control'))).toBe(false);
 }
 
+/** Labels of the backups that info lists. */
+async function labels(): Promise<string[]> {
+  const { stdout } = await repo.run(project.command, ['info', '--stanza=demo', '--output=json']);
+  return JSON.parse(stdout)[0].backup.map((backup: { label: string }) => backup.label);
+}
+const known = [label, `${label}_20261121-032238D`, `${label}_20261121-032239I`];
+
 it('the file is there, by blocks', () => {
   expect(entry()).toMatchObject({ bi: 1, bni: 2, size: 122880 });
   expect(good.manifest).toBe(withChecksum(good.manifest));
@@ -116,6 +123,22 @@ describe('a bundle', () => {
     const result = await restore(data);
     expect(result.code, result.stdout).toBe(29);
     expect(existsSync(data)).toBe(false);
+  });
+});
+
+describe('verify', () => {
+  it.each<[what: string, spoil: () => void]>([
+    ['a map that never ends', () => spoilMap(Buffer.alloc(101, 0xff))],
+    ['an offset past the end', () => lie({ bno: good.bundle.length })],
+    ['an offset that no file can have', () => lie({ bno: Number.MAX_SAFE_INTEGER })],
+    ['a bundle that there is not', () => lie({ bni: 99 })],
+  ])('tells of %s', async (_, spoil) => {
+    spoil();
+    const began = performance.now();
+    const result = await repo.run(project.command, ['verify', '--stanza=demo', `--set=${label}`, '--output=text']);
+    expect(result.stdout).toMatch(new RegExp(`backup: ${label}, status: invalid`));
+    expect(result.stdout).toMatch(/(checksum invalid|missing|other): 1$/m);
+    expect(performance.now() - began).toBeLessThan(12_000);
   });
 });
 
@@ -159,9 +182,19 @@ describe('a block map', () => {
     await expectRefused(/ERROR: \[0(26|29|42)\]/);
   });
 
-  it('is looked at by verify too', async () => {
-    spoilMap(Buffer.alloc(101, 0xff));
-    const result = await repo.run(project.command, ['verify', '--stanza=demo', '--output=text']);
-    expect(result.stdout).toMatch(new RegExp(`backup: ${label}, status: invalid`));
+  it('ends an incr that would continue it', async () => {
+    expect(await restore(data)).toMatchObject({ code: 0 });
+    for (const hex of ['ff'.repeat(101), `00${'ff'.repeat(100)}`, '00010b8080808008']) {
+      spoilMap(Buffer.from(hex, 'hex'));
+      const path = join(data, 'base/1/1247');
+      writeFileSync(path, readFileSync(path).fill(hex.length % 256, 0, 100));
+      const result = await repo.run(project.command, [
+        ...['backup', '--stanza=demo', '--type=diff', '--no-online', '--force', `--pg1-path=${data}`],
+        ...[`--lock-path=${root}/lock`, '--repo1-bundle', '--repo1-block', '--compress-type=none'],
+      ]);
+      expect(result.stdout).toMatch(/ERROR: \[029\]: .*block/);
+      expect(result.code).toBe(29);
+      expect(await labels()).toEqual(known);
+    }
   });
 });
