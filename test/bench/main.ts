@@ -61,7 +61,7 @@ const program = new Command('npm run bench --')
     '--row-seconds <n>',
     `no more pairs after so long, when there are ${fewestPairs}; the table says so`,
     positive,
-    60,
+    50,
   )
   .option('--size <megabytes>', 'size of the large cluster', positive, 500)
   .option('--tables <n>', 'tables of the cluster with many small ones', positive, 2000)
