@@ -13,6 +13,7 @@ import {
   constants,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -46,9 +47,19 @@ export interface LoadedProgram {
 /** @returns the folder for the code, or undefined when there is to be none */
 export function codeCacheFolder(environment: NodeJS.ProcessEnv): string | undefined {
   if (environment.NODE_DISABLE_COMPILE_CACHE) return undefined;
-  const { XDG_CACHE_HOME: given } = environment;
-  // a relative path is to be ignored, says the specification of these folders
-  return join(given?.startsWith('/') ? given : join(homedir(), '.cache'), 'pgbackstop');
+  const { XDG_CACHE_HOME: given, HOME: home = homeOfUser() } = environment;
+  // a relative path is to be ignored, says the specification of these folders; PostgreSQL starts us in its data directory
+  if (given?.startsWith('/')) return join(given, 'pgbackstop');
+  return home?.startsWith('/') ? join(home, '.cache', 'pgbackstop') : undefined;
+}
+
+/** @returns undefined for a user that the system does not know, as containers have them */
+function homeOfUser(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -107,7 +118,9 @@ function keepCode(path: string, compile: () => Buffer): void {
   const folder = dirname(path);
   const temporary = `${path}.${process.pid}`;
   try {
-    for (const each of [dirname(folder), folder]) makeFolder(each);
+    makeFolder(dirname(folder));
+    makeFolder(folder);
+    if ((lstatSync(folder).mode & 0o022) !== 0) return;
     const file = openSync(temporary, 'wx', 0o600);
     try {
       const code = compile();
@@ -125,12 +138,15 @@ function keepCode(path: string, compile: () => Buffer): void {
   }
 }
 
+/**
+ * Makes a folder in one that is ours. In the home of another user, which sudo may leave us, nothing is made, and no link
+ * of that user leads us to where we would remove files.
+ * @throws when the folder is not ours
+ */
 function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, 0o700);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
+  const isOurs = (folder: string) => lstatSync(folder, { throwIfNoEntry: false })?.uid === process.geteuid?.();
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined && isOurs(dirname(path))) mkdirSync(path, 0o700);
+  if (!isOurs(path)) throw new Error(`${path} is not ours`);
 }
 
 function removeOldest(folder: string): void {

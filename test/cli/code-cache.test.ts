@@ -1,11 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -93,6 +97,37 @@ describe('compiled code', () => {
     expect(load({ XDG_CACHE_HOME: join(root, 'load.cjs') })).toEqual({ answer: 42, cached: false });
     expect(load({ NODE_DISABLE_COMPILE_CACHE: '1' })).toEqual({ answer: 42, cached: false });
     expect(readdirSync(cacheHome)).toEqual([]);
+  });
+
+  test('is not kept behind a link that somebody else may have made: nothing is written or removed there', () => {
+    const elsewhere = mkdtempSync(join(root, 'elsewhere-'));
+    for (let file = 0; file < 70; file++) writeFileSync(join(elsewhere, `file-${file}`), '');
+    symlinkSync(elsewhere, folder());
+    expect(load()).toEqual({ answer: 42, cached: false });
+    expect(load()).toEqual({ answer: 42, cached: false });
+    expect(readdirSync(elsewhere)).toHaveLength(70);
+  });
+
+  test('is not kept in a folder to which others may write', () => {
+    mkdirSync(folder());
+    chmodSync(folder(), 0o777);
+    expect(load()).toEqual({ answer: 42, cached: false });
+    expect(kept()).toEqual([]);
+  });
+
+  test.runIf(process.getuid?.() === 0)('is not kept in the home of another user, as sudo may have it', () => {
+    chownSync(cacheHome, 65534, 65534);
+    expect(load({ XDG_CACHE_HOME: undefined, HOME: cacheHome })).toEqual({ answer: 42, cached: false });
+    expect(readdirSync(cacheHome)).toEqual([]);
+  });
+
+  test('is not kept where there is no home', () => {
+    for (const HOME of ['', 'relative']) {
+      expect(load({ XDG_CACHE_HOME: undefined, HOME })).toEqual({ answer: 42, cached: false });
+    }
+    expect(codeCacheFolder({ HOME: 'relative' })).toBeUndefined();
+    expect(existsSync('.cache/pgbackstop')).toBe(false);
+    expect(existsSync('relative')).toBe(false);
   });
 
   test('does not pile up: the oldest goes', () => {
