@@ -83,25 +83,26 @@ const fileIn = (text: string, name: string): Record<string, unknown> => {
   return JSON.parse(line.slice(line.indexOf('=') + 1));
 };
 
-describe('while archiving fails', () => {
+describe('while the server runs and archiving fails', () => {
   it('a backup says so; without archive-check it does not look', async () => {
     expect((await run('backup', '--type=full')).code).toBe(82);
     await succeed('backup', '--type=full', '--no-archive-check');
     expect(manifest()).toMatch(/^option-archive-check=false$/m);
     expect(manifest()).toMatch(/^option-online=true$/m);
   });
-});
 
-describe('the cluster is stopped', () => {
   it('a backup without force refuses a server that runs', async () => {
     expect((await run('backup', '--no-online', '--type=full')).code).toBe(38);
     expect(await succeed('backup', '--no-online', '--type=full', '--force')).toMatch(
       /WARN: --no-online passed but postmaster\.pid exists and --force was passed/,
     );
   });
+});
+
+describe('the cluster is stopped', () => {
+  beforeAll(() => cluster.stop());
 
   it('stop-auto and compress are things of the past', async () => {
-    await cluster.stop();
     expect(await succeed('backup', '--no-online', '--type=full', '--stop-auto')).toMatch(
       /WARN: option 'stop-auto' is deprecated/,
     );
@@ -185,6 +186,21 @@ describe('the cluster is stopped', () => {
       // factors by age: twice the size from the first day on, none for what is older
       const old = await made('--repo1-block-age-map=0=2', '--repo1-block-age-map=3=0');
       expect(old.table).toMatchObject({ bi: 2 });
+    });
+
+    it.each([
+      '--repo1-block-size-map=16KiB=9KiB',
+      '--repo1-block-size-map=small=8KiB',
+      '--repo1-block-age-map=old=2',
+      '--repo1-block-age-map=1=-1',
+      '--repo1-block-checksum-size-map=8KiB=3',
+      '--repo1-block-checksum-size-map=8KiB=17',
+    ])('%s is refused', async option => {
+      const known = labels();
+      const result = await run('backup', '--no-online', '--type=full', ...blocks, option);
+      expect(result.stderr).toMatch(/ERROR: \[032\]: '.*' is not valid for /);
+      expect(result.code).toBe(32);
+      expect(labels()).toEqual(known);
     });
 
     it('fill super blocks, which compress the better the larger they are', async () => {

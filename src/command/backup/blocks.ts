@@ -42,9 +42,28 @@ export function blockTables({ sizeMap, ageMap, checksumSizeMap }: BlockOptions):
       : [...map].map(([from, to]) => [key(from), value(to)] as const).sort((a, b) => b[0] - a[0]);
   return {
     sizes: table(sizeMap, parseBytes, parseBlockSize) ?? defaultBlockTables.sizes,
-    ages: table(ageMap, days => Number(days) * 86400, Number) ?? defaultBlockTables.ages,
-    checksums: table(checksumSizeMap, parseBytes, Number) ?? defaultBlockTables.checksums,
+    ages:
+      table(
+        ageMap,
+        days => parseCount(days, 0, maxDays, 'repo-block-age-map') * 86400,
+        factor => parseCount(factor, 0, maxFactor, 'repo-block-age-map'),
+      ) ?? defaultBlockTables.ages,
+    checksums:
+      table(checksumSizeMap, parseBytes, size => parseCount(size, 6, 16, 'repo-block-checksum-size-map')) ??
+      defaultBlockTables.checksums,
   };
+}
+
+/** Larger ones have no use, and smaller numbers than these stay exact in all that is computed of them. */
+const maxDays = 1_000_000;
+const maxFactor = 1000;
+
+function parseCount(text: string, least: number, most: number, option: string): number {
+  const count = /^\d{1,7}$/.test(text.trim()) ? Number(text) : -1;
+  if (count >= least && count <= most) return count;
+  throw new BackstopError('option-invalid-value', `'${text}' is not valid for '${option}' option`, {
+    hint: `a number from ${least} to ${most} is expected.`,
+  });
 }
 
 function parseBytes(text: string): number {
