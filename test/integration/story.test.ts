@@ -16,7 +16,8 @@ test(
     try {
       await story.tell(seconds * 1000);
       console.log(`story: ${story.summary}`);
-      for (const what of ['backup', 'kill', 'expire', 'restore']) expect(story.count(what)).toBeGreaterThan(0);
+      for (const what of ['backup', 'kill', 'expire', 'restore', 'go back'])
+        expect(story.count(what)).toBeGreaterThan(0);
     } catch (error) {
       throw new Error(`PGBACKSTOP_STORY_SEED=${seed}\n${story.lines.join('\n')}`, { cause: error });
     } finally {
