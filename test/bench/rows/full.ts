@@ -13,6 +13,7 @@ function backup(bed: BedName, codec: Codec, processMax: number): Row {
     name: `${bed}/backup-${codec}-${processMax}`,
     bed,
     ...rare(bed, codec),
+    ...(codec === 'gz' ? { long: true } : {}),
     reset: async (on, tool) => {
       await on.freshRepository(tool, repo(tool), compress(codec));
       await on.settle();
