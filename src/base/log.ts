@@ -7,7 +7,7 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Clock, formatLogTime } from './clock.ts';
-import { type BackstopError, errorName } from './error.ts';
+import { type BackstopError, errorName, systemError } from './error.ts';
 import { makePath } from './make-path.ts';
 
 export const logLevels = ['off', 'assert', 'error', 'warn', 'info', 'detail', 'debug', 'trace'] as const;
@@ -93,8 +93,8 @@ export class ProcessLog implements Log {
 
   /** A line without time, for what is said before a command begins. */
   plain(level: LogLevel, message: string): void {
-    if (rank[level] <= rank[this.#settings.stderr]) writeAll(2, stderrLine(level, message));
-    else if (rank[level] <= rank[this.#settings.console]) writeAll(1, this.#line(level, message, false));
+    if (rank[level] <= rank[this.#settings.stderr]) writeLog(2, stderrLine(level, message));
+    else if (rank[level] <= rank[this.#settings.console]) writeLog(1, this.#line(level, message, false));
   }
 
   error(error: BackstopError): void {
@@ -129,18 +129,21 @@ export class ProcessLog implements Log {
     const { console, stderr, file, timestamp, prefix = '' } = this.#settings;
     const text = code + prefix + message;
     if (rank[level] <= rank[stderr]) {
-      writeAll(2, stderrLine(level, text));
+      writeLog(2, stderrLine(level, text));
     } else if (rank[level] <= rank[console]) {
-      writeAll(1, this.#line(level, text, timestamp));
+      // why a command failed should be read somewhere
+      if (!writeLog(1, this.#line(level, text, timestamp)) && rank[level] <= rank.error) {
+        writeLog(2, stderrLine(level, text));
+      }
     }
     const { file: descriptor } = this.#shared;
     if (descriptor !== undefined && rank[level] <= rank[file]) {
       if (!this.#shared.used) {
         this.#shared.used = true;
         const gap = this.#shared.fresh ? '' : '\n';
-        writeAll(descriptor, `${gap}-------------------PROCESS START-------------------\n`);
+        writeLog(descriptor, `${gap}-------------------PROCESS START-------------------\n`);
       }
-      writeAll(descriptor, this.#line(level, text, timestamp));
+      writeLog(descriptor, this.#line(level, text, timestamp));
     }
   }
 
@@ -178,10 +181,37 @@ export function writeAll(descriptor: number, text: string): void {
       bytes = bytes.subarray(writeSync(descriptor, bytes));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EPIPE' || (code === 'ENOSPC' && descriptor > 2)) return;
+      if (code === 'EPIPE') return;
       if (code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
+  }
+}
+
+/**
+ * Writes a line of the log. That the file system behind it is full must not keep WAL from its archive.
+ * @returns false when the line was lost
+ */
+function writeLog(descriptor: number, text: string): boolean {
+  try {
+    writeAll(descriptor, text);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') return false;
+    throw error;
+  }
+}
+
+/**
+ * Writes a result to standard output.
+ * @throws file-write
+ */
+export function writeResult(text: string): void {
+  try {
+    writeAll(1, text);
+  } catch (error) {
+    throw systemError(error, { other: 'file-write' }, 'unable to write to standard output');
   }
 }
 

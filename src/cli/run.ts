@@ -4,7 +4,7 @@ import { setPriority } from 'node:os';
 import { systemClock } from '../base/clock.ts';
 import { asBackstopError, BackstopError } from '../base/error.ts';
 import { acquireLock, type Lock } from '../base/lock.ts';
-import { type LogLevel, ProcessLog, writeAll } from '../base/log.ts';
+import { type LogLevel, ProcessLog, writeAll, writeResult } from '../base/log.ts';
 import { formatSize } from '../base/units.ts';
 import { commandModules } from '../command/index.ts';
 import type { CommandModule, Session } from '../command/session.ts';
@@ -73,7 +73,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   try {
     checkUser(settings.command, values['allow-root'] ?? false);
     if (values['neutral-umask'] ?? true) process.umask(0);
-    if (values.priority !== undefined) setPriority(values.priority);
+    if (values.priority !== undefined) takePriority(values.priority);
     const execId = values['exec-id'] ?? `${process.pid}-${randomBytes(4).toString('hex')}`;
     const logFileRoles: readonly string[] = rule.logFileRoles;
     if (logFileRoles.includes(settings.role) || settings.source('log-level-file') === 'argument') {
@@ -99,7 +99,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
         for (const lock of new Set([held[0], held.at(-1)])) lock?.note(progress);
         showProgress(settings, progress);
       },
-      print: text => writeAll(1, text),
+      print: writeResult,
       afterwards: next => void afterwards.push(next as unknown as Settings),
     };
     let code = await runModule(session);
@@ -142,6 +142,18 @@ function checkUser(command: string, allowRoot: boolean): void {
     throw new BackstopError('option-invalid', `the '${command}' command must not be run as the root user`, {
       hint: "run it as the user that owns the repository, such as 'postgres' or 'pgbackrest', or set allow-root=y.",
     });
+  }
+}
+
+/** @throws kernel when this user may not have it */
+function takePriority(priority: number): void {
+  try {
+    setPriority(priority);
+  } catch (error) {
+    // Node puts what the system said one level deeper here
+    const { info } = error as { readonly info?: { readonly errno: number; readonly message: string } };
+    const reason = info === undefined ? String(error) : `[${-info.errno}] ${info.message}`;
+    throw new BackstopError('kernel', `unable to set process priority to ${priority}: ${reason}`, { cause: error });
   }
 }
 

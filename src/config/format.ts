@@ -2,11 +2,13 @@
 import type { CommandName, CommandRole } from './command.ts';
 import { commandRoleName } from './command.ts';
 import { noKey } from './given.ts';
+import type { OptionRule } from './option.ts';
 import type { Resolved, Slot } from './resolved.ts';
 import { slotOf } from './resolved.ts';
 import { resolvedOf } from './resolved-settings.ts';
 import type { AnySettings, OptionValue } from './settings.ts';
 import { keyedName, type OptionName, optionIsValid, optionNames, optionRule } from './table.ts';
+import { withoutPassword } from './values.ts';
 
 /**
  * The options of the `command begin` line, each with a space before it: what is not a default, wherever it came from,
@@ -29,11 +31,16 @@ export function formatOptions(settings: AnySettings, execId: string): string {
       if (slot.negated) parts.push(`--no-${fullName}`);
       else if (slot.reset) parts.push(`--reset-${fullName}`);
       else if (slot.source === 'default') continue;
-      else if (optionRule(name).secret === true) parts.push(`--${fullName}=<redacted>`);
-      else parts.push(...spell(fullName, slot, true));
+      else if (isRedacted(name)) parts.push(`--${fullName}=<redacted>`);
+      else parts.push(...spell(fullName, slot, true).map(withoutPassword));
     }
   }
   return parts.map(part => ` ${part}`).join('');
+}
+
+function isRedacted(name: OptionName): boolean {
+  const { secret, hidden }: OptionRule = optionRule(name);
+  return secret === true || hidden === true;
 }
 
 /** The parameters block of the `command begin` line, ` [a, "b c"]`, empty without parameters. */

@@ -58,4 +58,11 @@ function openSection(name: string, into: Ini): Map<string, string[]> {
 }
 
 /** Trims what C's isspace knows; String.trim would also take a byte order mark or a no-break space off a value. */
-const trim = (text: string): string => text.replace(/^[ \t\v\f\r]+/, '').replace(/[ \t\v\f\r]+$/, '');
+function trim(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isSpace(text.charCodeAt(start))) start++;
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+const isSpace = (code: number): boolean => code === 0x20 || (code >= 0x09 && code <= 0x0d);

@@ -55,6 +55,8 @@ export interface OptionRule extends VariableRule {
   readonly booleanLike?: true;
   /** Never accepted on a command line, never printed. */
   readonly secret?: true;
+  /** May be given on a command line, but is not printed. */
+  readonly hidden?: true;
   /** Old names that still work; `?` stands where the old name carries an index. */
   readonly formerly?: readonly string[];
   /** What is different for single commands. */

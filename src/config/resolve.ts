@@ -7,7 +7,7 @@ import type { ByWord, Dependency, OptionGroup, OptionRule, RuleValue } from './o
 import { type Resolved, type Slot, slotOf } from './resolved.ts';
 import type { OptionValue } from './settings.ts';
 import { isOptionName, keyedName, type OptionName, optionIsValid, optionRule, resolveOrder, ruleFor } from './table.ts';
-import { parseInteger, parsePair, parseSize, parseTime } from './values.ts';
+import { parseInteger, parsePair, parseSize, parseTime, withoutPassword } from './values.ts';
 
 const groups: readonly OptionGroup[] = ['pg', 'repo'];
 
@@ -223,11 +223,13 @@ function readMap(
   const map = new Map<string, string>();
   for (const text of texts) {
     const pair = parsePair(text);
-    if (pair === undefined) throw invalidOption(`key/value '${text}' not valid for '${fullName}' option`);
+    if (pair === undefined)
+      throw invalidOption(`key/value '${withoutPassword(text)}' not valid for '${fullName}' option`);
     const [key, value] = pair;
     const old = map.get(key);
     if (old !== undefined) {
-      warn(`key '${key}' value '${old}' is overwritten with '${value}' for '${fullName}' option`);
+      const [was, is] = [old, value].map(withoutPassword);
+      warn(`key '${key}' value '${was}' is overwritten with '${is}' for '${fullName}' option`);
     }
     map.set(key, value);
   }

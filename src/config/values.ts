@@ -52,3 +52,13 @@ export function parsePair(text: string): readonly [string, string] | undefined {
   const equal = text.indexOf('=');
   return equal < 0 ? undefined : [text.slice(0, equal), text.slice(equal + 1)];
 }
+
+/**
+ * For logs: a text in which the password of a connection, as recovery-option=primary_conninfo may have it, cannot be read.
+ * libpq takes `password=word`, `password = 'more words'` and `postgresql://user:password@host`.
+ */
+export function withoutPassword(text: string): string {
+  return text
+    .replace(/\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.|'')*'?|[^\s'"]+)/gi, '$1<redacted>')
+    .replace(/(\bpostgres(?:ql)?:\/\/[^:@/\s]*:)[^@\s]*@/gi, '$1<redacted>@');
+}

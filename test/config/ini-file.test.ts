@@ -25,6 +25,11 @@ describe('what is a value', () => {
   ];
   test.each(cases)('%s', (_name, line, value) => expect(read(`[s]\n${line}\n`)).toEqual({ s: { k: [value] } }));
 
+  test('many blanks between words, at once', () => {
+    const value = `a${' '.repeat(1_000_000)}b`;
+    expect(read(`[s]\nk=${value} \n`)).toEqual({ s: { k: [value] } });
+  });
+
   test('any text without line feed and outer blanks survives', () => {
     const texts = fc
       .string({ unit: fc.constantFrom(...';#="\' \t\\[]{}%$äé/+-:,abcXYZ019') })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseInteger, parsePair, parseSize, parseTime } from '../../src/config/values.ts';
+import { parseInteger, parsePair, parseSize, parseTime, withoutPassword } from '../../src/config/values.ts';
 
 describe('sizes', () => {
   const cases: [text: string, bytes: number | undefined][] = [
@@ -70,4 +70,18 @@ test('a pair is split at its first equals sign', () => {
   expect(parsePair('a=b=c')).toEqual(['a', 'b=c']);
   expect(parsePair('a=')).toEqual(['a', '']);
   expect(parsePair('a')).toBeUndefined();
+});
+
+describe('passwords in a connection', () => {
+  test.each([
+    ['primary_conninfo=host=db password=se,cret user=me', 'primary_conninfo=host=db password=<redacted> user=me'],
+    ["primary_conninfo=password = 'two words' user=me", 'primary_conninfo=password = <redacted> user=me'],
+    ["PASSWORD='it\\'s' port=1", 'PASSWORD=<redacted> port=1'],
+    ["password='it''s' port=1", 'password=<redacted> port=1'],
+    ["password='open", 'password=<redacted>'],
+    ['sslpassword=a sslmode=require', 'sslpassword=<redacted> sslmode=require'],
+    ['postgresql://me:secret@db/x', 'postgresql://me:<redacted>@db/x'],
+    ['/var/lib/password', '/var/lib/password'],
+    ['restore_command=cp /a/%f %p', 'restore_command=cp /a/%f %p'],
+  ])('%s', (text, shown) => expect(withoutPassword(text)).toBe(shown));
 });

@@ -145,6 +145,9 @@ describe('manifests', () => {
         `  backup: ${full}, status: invalid, total files checked: 0, total valid files: 0\n` +
         `  backup: ${diff}, status: manifest missing, total files checked: 0, total valid files: 0\n`,
     );
+    expect(await logOf(repo, 'warn')).toContain(
+      `WARN: backup '${diff}' is in backup.info but has no manifest, so it cannot be restored`,
+    );
   });
 
   test('copies that differ', async () => {

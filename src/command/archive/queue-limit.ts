@@ -2,13 +2,14 @@
 import { basename, dirname } from 'node:path';
 import { BackstopError } from '../../base/error.ts';
 import { formatSize } from '../../base/units.ts';
+import { isWalSegmentFile } from '../../postgres/wal.ts';
 import type { Storage } from '../../storage/storage.ts';
 
 const readySuffix = '.ready';
 
 /**
- * Whether more WAL waits for archiving than the limit allows. All files count as large as the first, as PostgreSQL's
- * segments are.
+ * Whether more WAL waits for archiving than the limit allows. All files count as large as the first segment, as
+ * PostgreSQL's segments are.
  * @param walFile absolute path of the segment to push; the cluster's archive_status lies beside it
  * @param limit bytes
  * @returns the warning to give instead of pushing, or undefined to push
@@ -22,7 +23,8 @@ export async function droppedByQueueLimit(files: Storage, walFile: string, limit
     });
   }
   const ready = (await files.names(status)).filter(name => name.endsWith(readySuffix)).sort();
-  const [first] = ready;
+  // a history file, which may sort first, is not a measure for segments
+  const first = ready.find(name => isWalSegmentFile(name.slice(0, -readySuffix.length))) ?? ready[0];
   if (first === undefined) return undefined;
   const info = await files.info(`${folder}/${first.slice(0, -readySuffix.length)}`);
   if ((info?.size ?? 0) * ready.length <= limit) return undefined;

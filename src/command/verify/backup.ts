@@ -21,6 +21,8 @@ export interface BackupRequest {
   /** cipher-pass of backup.info. */
   readonly passphrase?: string;
   readonly history: readonly DbHistory[];
+  /** Labels that backup.info has. */
+  readonly listed: ReadonlySet<string>;
   /** The newest backup on disk when backup.info does not have it: it may be in progress. */
   readonly newest?: BackupLabel;
   readonly archives: readonly ArchiveOutcome[];
@@ -147,6 +149,9 @@ async function findManifest(request: BackupRequest, outcome: BackupOutcome): Pro
   }
   if (isMissing && isKind(copy.error, 'file-missing')) {
     log.detail(`manifest missing for '${label}' - backup may have expired`);
+    if (request.listed.has(label)) {
+      log.warn(`backup '${label}' is in backup.info but has no manifest, so it cannot be restored`);
+    }
     outcome.status = 'manifest missing';
     return undefined;
   }

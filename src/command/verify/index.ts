@@ -173,6 +173,7 @@ async function verifyFiles(
         ...common,
         ...(backup.cipherPass === undefined ? {} : { passphrase: backup.cipherPass }),
         history: archive.history,
+        listed: new Set(backup.backups.map(entry => entry.label)),
         ...(newest !== undefined && scope.unlisted.includes(newest) ? { newest } : {}),
         archives,
       },

@@ -14,6 +14,7 @@ export const commandOptions = defineOptions({
     commands: ['repo-get', 'repo-put'],
     roles: ['main'],
     internal: true,
+    hidden: true,
   },
   'detail-level': {
     type: 'word',

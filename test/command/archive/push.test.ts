@@ -238,6 +238,15 @@ test('archive-push-queue-max drops WAL with a warning', async () => {
   expect(bed.archived()).toHaveLength(1);
 });
 
+test('archive-push-queue-max measures by a segment, also when a history file waits before it', async () => {
+  const bed = await makeBed();
+  bed.segment(segment);
+  bed.write('data/pg_wal/00000000.history', '1\t0/3000000\tno reason\n');
+  for (const name of ['00000000.history', segment]) bed.write(`data/pg_wal/archive_status/${name}.ready`, '');
+  const dropped = await bed.push(`pg_wal/${segment}`, ['--archive-push-queue-max=1MiB']);
+  expect(dropped.output).toContain(`WARN: dropped WAL file '${segment}' because archive queue exceeded 1MB`);
+});
+
 describe('several repositories', () => {
   test('get the segment, and one that fails does not keep the others from it', async () => {
     const bed = await makeBed({ repos: 3 });

@@ -1,0 +1,100 @@
+/** What the process makes of surroundings that are not as they should be. Exit code 1 would be "not in the archive" to archive-get. */
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+let root: string;
+let config: string;
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'process-'));
+  config = join(root, 'pgbackrest.conf');
+  writeFileSync(
+    config,
+    `[global]\nrepo1-path=${root}/repo\nlog-path=${root}/log\nlock-path=${root}/lock\nallow-root=y\n[demo]\npg1-path=${root}/pg\n`,
+  );
+});
+
+afterAll(() => rmSync(root, { recursive: true }));
+
+function run(args: readonly string[], options: { readonly stdout?: number; readonly program?: string } = {}) {
+  const { stdout = 'pipe', program = 'bin/pgbackstop.cjs' } = options;
+  const { PATH } = process.env;
+  return spawnSync(process.execPath, [program, `--config=${config}`, ...args], {
+    env: { PATH, NODE_DISABLE_COMPILE_CACHE: '1' },
+    stdio: ['ignore', stdout, 'pipe'],
+    encoding: 'utf8',
+  });
+}
+
+describe('a full file system behind standard output', () => {
+  function runFull(...args: string[]) {
+    const stdout = openSync('/dev/full', 'w');
+    try {
+      return run(args, { stdout });
+    } finally {
+      closeSync(stdout);
+    }
+  }
+
+  test('fails a command whose result goes there', () => {
+    expect(runFull('info')).toMatchObject({
+      status: 64,
+      stderr: expect.stringContaining('ERROR: [064]: unable to write to standard output: [28] No space left on device'),
+    });
+  });
+
+  test('does not fail a command that only logs there', () => {
+    expect(runFull('--stanza=demo', '--log-level-console=detail', 'stop')).toMatchObject({ status: 0 });
+    expect(readFileSync(join(root, 'lock', 'demo.stop'), 'utf8')).toBe('');
+  });
+
+  test('keeps the code of an error, which then goes to standard error', () => {
+    expect(runFull('--stanza=demo', 'stanza-create', '--no-online')).toMatchObject({
+      status: 62,
+      stderr: expect.stringContaining('ERROR: [062]: stop file exists for stanza demo'),
+    });
+  });
+});
+
+test('a program that breaks ends with the code of a defect', () => {
+  const [bin, dist] = [join(root, 'broken', 'bin'), join(root, 'broken', 'dist')];
+  for (const path of [bin, dist]) mkdirSync(path, { recursive: true });
+  const program = join(bin, 'pgbackstop.cjs');
+  copyFileSync('bin/pgbackstop.cjs', program);
+  expect(run(['version'], { program })).toMatchObject({ status: 124, stderr: expect.stringContaining('is missing') });
+  for (const text of ['this is no program', 'exports.main = async () => { throw new Error("gone"); };']) {
+    writeFileSync(join(dist, 'main.cjs'), text);
+    expect(run(['version'], { program })).toMatchObject({ status: 124, stderr: expect.stringContaining('Error') });
+  }
+});
+
+test('a priority that this user may not have is an error of the system', () => {
+  const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    ['bin/pgbackstop.cjs', `--config=/dev/null`, '--stanza=demo', '--log-level-file=off', '--priority=-5', 'expire'],
+    { ...nobody, env: { NODE_DISABLE_COMPILE_CACHE: '1' }, encoding: 'utf8' },
+  );
+  expect({ status, stdout }).toEqual({
+    status: 100,
+    stdout: expect.stringContaining('unable to set process priority to -5: [13] permission denied'),
+  });
+});
+
+test('a passphrase on the command line is not in the log', () => {
+  const { stdout } = run(['--cipher-pass=SECRET', '--log-level-console=debug', 'repo-get', 'x']);
+  expect(stdout).toContain('--cipher-pass=<redacted>');
+  expect(stdout).not.toContain('SECRET');
+});
