@@ -43,6 +43,13 @@ export class JsonFields {
     return value;
   }
 
+  /** An integer that a number holds exactly, of either sign: the time of a file can be before 1970. */
+  integer(key: string): number {
+    const value = this.object[key];
+    if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw this.#wrong(key, 'an integer');
+    return value;
+  }
+
   /** An integer of 64 bits, exact. */
   bigint(key: string): bigint {
     const value = this.object[key];

@@ -147,7 +147,8 @@ function decode(bytes: string): string {
 
 /** Splits at the first `=` whose right side is JSON: file names in a manifest may hold `=`. */
 function splitEntry(line: string): { key: string; raw: string } {
-  for (let at = line.indexOf('='); at > 0; at = line.indexOf('=', at + 1)) {
+  // from 1: a key has a character at least, which may be a '=' too (a database can have any name)
+  for (let at = line.indexOf('=', 1); at > 0; at = line.indexOf('=', at + 1)) {
     const raw = line.slice(at + 1);
     if (looksLikeJson(raw)) return { key: line.slice(0, at), raw };
   }
@@ -196,6 +197,9 @@ export class InfoTextWriter {
 
   /** Adds one entry. @param raw the value as JSON text, never a top-level array */
   entry(section: string, key: string, raw: string): void {
+    // the file could not be read again, and nobody would know before it is needed
+    if (key.includes('\n'))
+      throw new BackstopError('format', `${excerpt(key)} has a line break and cannot be recorded`);
     if (section !== this.#section) {
       if (this.#section !== headerSection && compareBytes(section, this.#section) < 0) {
         throw new BackstopError('assert', `section '${section}' is written after '${this.#section}'`);

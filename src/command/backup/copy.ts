@@ -163,6 +163,7 @@ function taskOf(
             size: kept.size,
             sizeRepo: kept.sizeRepo,
             checksumRepo: kept.checksumRepo ?? kept.checksum,
+            compare: manifest.header.options.delta,
           },
         }),
     ...(file.blockSize === 0 ? {} : { block: blockTask(copy, file, before) }),

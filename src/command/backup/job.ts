@@ -43,6 +43,8 @@ export interface BackupFileTask {
     readonly sizeRepo: number;
     /** SHA-1 of the stored bytes. */
     readonly checksumRepo: string;
+    /** Times are not to be trusted (option delta): the cluster's file must have that content too. */
+    readonly compare: boolean;
   };
   /** The prior backup's content: an equal file is not stored again. `always`: compare before anything is written. */
   readonly prior?: { readonly checksum: string; readonly size: number; readonly always: boolean };

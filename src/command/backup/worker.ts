@@ -98,31 +98,32 @@ class BackupWorker {
     try {
       const results: BackupFileResult[] = [];
       for (const task of files) {
-        if (await this.#isResumed(task, buffer)) {
+        const isUnchanged = await this.#isUnchanged(cluster, task, buffer);
+        if (isUnchanged && (await this.#isResumed(task, buffer))) {
           results.push({ outcome: 'resumed' });
           continue;
         }
-        results.push(
-          await this.#copyFile(cluster, task, buffer, async source => {
-            const sink = await this.#repo.write(task.repoPath, { atomic: false, sizeHint: task.size });
-            let result: BackupFileResult;
-            try {
-              result = await this.#store(task, source, buffer, { sink, bundleId: 0, offset: 0, raw: false });
-            } catch (error) {
-              await sink.abort();
-              throw error;
-            }
-            if (result.outcome !== 'copied') {
-              await sink.abort();
-              return result;
-            }
-            const commit = sink.commit();
-            // an early failure is reported by the wait for all; until then it must not look unhandled
-            commit.catch(() => undefined);
-            commits.push(commit);
-            return task.resumed === undefined ? result : { ...result, resumeFailed: true };
-          }),
-        );
+        const result = await this.#copyFile(cluster, task, buffer, async source => {
+          const sink = await this.#repo.write(task.repoPath, { atomic: false, sizeHint: task.size });
+          let stored: BackupFileResult;
+          try {
+            stored = await this.#store(task, source, buffer, { sink, bundleId: 0, offset: 0, raw: false });
+          } catch (error) {
+            await sink.abort();
+            throw error;
+          }
+          if (stored.outcome !== 'copied') {
+            await sink.abort();
+            return stored;
+          }
+          const commit = sink.commit();
+          // an early failure is reported by the wait for all; until then it must not look unhandled
+          commit.catch(() => undefined);
+          commits.push(commit);
+          return task.resumed === undefined || !isUnchanged ? stored : { ...stored, resumeFailed: true };
+        });
+        if (result.outcome === 'vanished' && task.resumed !== undefined) await this.#repo.remove(task.repoPath);
+        results.push(result);
       }
       await Promise.all(commits);
       return results;
@@ -146,6 +147,20 @@ class BackupWorker {
     // the backup that wrote it may have ended before its bytes were on disk
     await this.#repo.paths?.sync(repoPath);
     return true;
+  }
+
+  /** Whether the cluster's file still is what an aborted backup stored of it; taken on trust unless it is to be compared. */
+  async #isUnchanged(cluster: ClusterFiles, task: BackupFileTask, buffer: Buffer): Promise<boolean> {
+    const { resumed } = task;
+    if (resumed === undefined || !resumed.compare) return true;
+    const source = await this.#openSource(cluster, task);
+    if (source === undefined) return false;
+    try {
+      const content = await this.#hash(source, buffer);
+      return content.size === resumed.size && content.checksum === resumed.checksum;
+    } finally {
+      await source.close();
+    }
   }
 
   /** A bundle that no file went into is not made. */

@@ -5,7 +5,7 @@ import { compareBytes } from '../../base/json.ts';
 import type { OwnerNames } from '../../base/owner.ts';
 import { type DirectoryRules, defineFileRules, findUnlogged } from '../../postgres/files.ts';
 import { type PostgresVersion, tablespaceDirectory } from '../../postgres/versions.ts';
-import type { FileInfo, Storage } from '../../storage/storage.ts';
+import type { FileInfo, FileType, Storage } from '../../storage/storage.ts';
 import { emptyManifest, type Manifest, type ManifestHeader, pgDataTarget, tablespaceTarget } from './manifest.ts';
 
 export interface BuildSettings {
@@ -78,16 +78,12 @@ class Walk {
   async #entry(parent: string, parentPath: string, entry: FileInfo, rules: DirectoryRules): Promise<void> {
     const name = `${parent}/${entry.name}`;
     const path = `${parentPath}/${entry.name}`;
-    if (entry.name.includes('\ufffd')) {
-      throw new BackstopError('format', `file name in '${parentPath}' is not valid UTF-8`, {
-        hint: 'rename or remove the file: it could not be restored under its name.',
-      });
-    }
-    const { keeping, exclusion } = rules.judge(entry.name, entry.type);
+    const { keeping, exclusion } = rules.judge(entry.name, await this.#judgedType(parent, parentPath, entry));
     if (exclusion !== undefined) {
       const contents = keeping === 'empty' ? 'contents of ' : '';
       this.#settings.onInfo(`exclude ${contents}'${path}' from backup using '${exclusion}' exclusion`);
     }
+    if (keeping !== 'skip') checkName(entry.name, parentPath);
     switch (keeping) {
       case 'skip':
         return;
@@ -119,6 +115,14 @@ class Walk {
       default:
         this.#addFile(name, entry, rules);
     }
+  }
+
+  /** A link is judged as what it leads to: the directories that are emptied and the files that are left out may be behind one. */
+  async #judgedType(parent: string, parentPath: string, entry: FileInfo): Promise<FileType> {
+    if (entry.type !== 'link' || parent === `${pgDataTarget}/pg_tblspc`) return entry.type;
+    // what is missing is complained of only when the link is kept
+    const info = await this.#settings.storage.info(posix.resolve(parentPath, entry.destination ?? ''));
+    return info?.type ?? 'link';
   }
 
   #addFile(name: string, info: FileInfo, rules: DirectoryRules): void {
@@ -248,6 +252,15 @@ class Walk {
       throw new BackstopError('link-destination', `link '${link}' destination '${path}' is in PGDATA`);
     }
   }
+}
+
+/** @throws format for a name that the manifest could not give back */
+function checkName(name: string, parentPath: string): void {
+  const problem = name.includes('\ufffd') ? 'is not valid UTF-8' : name.includes('\n') ? 'has a line break' : undefined;
+  if (problem === undefined) return;
+  throw new BackstopError('format', `file name in '${parentPath}' ${problem}: ${JSON.stringify(name)}`, {
+    hint: 'rename or remove the file: it could not be restored under its name.',
+  });
 }
 
 const contains = (outer: string, inner: string): boolean => inner === outer || inner.startsWith(`${outer}/`);

@@ -154,7 +154,7 @@ export class ManifestReader {
       size,
       sizeOriginal: file.optional('szo', file.count) ?? size,
       sizeRepo: file.optional('repo-size', file.count) ?? size,
-      timestamp: file.count('timestamp'),
+      timestamp: file.integer('timestamp'),
       ...(checksum === undefined ? {} : { checksum }),
       ...(checksumRepo === undefined ? {} : { checksumRepo }),
       ...(checksumPage === undefined ? {} : { checksumPage }),
