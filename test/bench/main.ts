@@ -219,9 +219,11 @@ async function main(): Promise<void> {
 
   // An interrupt ends the command that is measured, and the bench after it: what was measured is in the files.
   let interrupted = false;
-  process.on('SIGINT', () => {
-    interrupted = true;
-  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      interrupted = true;
+    });
+  }
 
   const user = unprivilegedUser();
   const runner: Runner = { user, env: environment() };
