@@ -247,3 +247,14 @@ describe('exclude', () => {
     rmSync(join(cluster.dataDirectory, 'other'));
   });
 });
+
+it('databases of any name are backed up, and the backup can be read', async () => {
+  for (const name of ['"line\nbreak"', '"={}=1"']) await cluster.sql(`create database ${name}`);
+  const output = await stanza.run(ours, 'backup', '--type=incr', '--log-level-console=warn');
+  const [row] = await cluster.sql<{ oid: number }>("select oid::int from pg_database where datname = E'line\\nbreak'");
+  expect(output).toContain(`WARN: the name of the database with oid ${row?.oid} has a line break`);
+  const data = newDirectory();
+  const result = await restore(data, '--db-exclude=={}=1', `--db-exclude=${row?.oid}`);
+  expect(result.code, result.stdout).toBe(0);
+  expect(readFileSync(join(data, 'base', String(row?.oid), '1259')).every(byte => byte === 0)).toBe(true);
+});
