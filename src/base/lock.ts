@@ -38,14 +38,14 @@ export interface Lock {
 }
 
 /**
- * Takes the lock or fails at once: there is no waiting.
+ * Takes the lock or fails: nobody's work is waited for, only a look at the file, which locks it for a moment.
  * @throws lock-acquire when another process holds it or the file cannot be made
  */
 export function acquireLock(path: string, execId: string): Lock {
   for (;;) {
     const descriptor = openLockFile(path);
     try {
-      if (!tryFlock(descriptor)) {
+      if (!flockSoon(descriptor)) {
         throw new BackstopError(
           'lock-acquire',
           `unable to acquire lock on file '${path}': Resource temporarily unavailable`,
@@ -88,7 +88,8 @@ export function inspectLock(path: string): LockState {
     throw systemError(error, { other: 'file-open' }, `unable to open file '${path}' for read`);
   }
   try {
-    if (tryFlock(descriptor)) return { state: 'unlocked' };
+    // shared, so that two who look at a left-over file do not take each other for its holder
+    if (tryFlock(descriptor, 'shared')) return { state: 'unlocked' };
     return { state: 'held', content: parseContent(readFileSync(descriptor, 'utf8')) };
   } finally {
     closeSync(descriptor);
@@ -175,10 +176,22 @@ const constantsReadWriteCreate = 0o2 | 0o100;
 /** Exit code of `flock -n` when the lock is held elsewhere, chosen by us (`-E`). */
 const heldElsewhere = 75;
 
-function tryFlock(descriptor: number): boolean {
+/** Milliseconds between the attempts to get a lock. */
+const pauses: readonly number[] = [10, 20, 40, 80];
+
+function flockSoon(descriptor: number): boolean {
+  for (let attempt = 0; !tryFlock(descriptor, 'exclusive'); attempt++) {
+    const pause = pauses[attempt];
+    if (pause === undefined) return false;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pause);
+  }
+  return true;
+}
+
+function tryFlock(descriptor: number, kind: 'exclusive' | 'shared'): boolean {
   // loading the module takes 3 ms, which commands without locks need not spend
   const { spawnSync } = process.getBuiltinModule('node:child_process');
-  const result = spawnSync('flock', ['-n', '-x', '-E', String(heldElsewhere), '3'], {
+  const result = spawnSync('flock', ['-n', kind === 'shared' ? '-s' : '-x', '-E', String(heldElsewhere), '3'], {
     stdio: ['ignore', 'ignore', 'pipe', descriptor],
     // the child needs the search path only: secrets in the environment stay with us
     env: { PATH: process.env.PATH ?? '/usr/bin:/bin' },

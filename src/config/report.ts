@@ -5,6 +5,7 @@ import { readConfigFiles } from './config-file.ts';
 import { environmentPrefix, readEnvironment, writtenName } from './environment.ts';
 import { findOption } from './option-name.ts';
 import { optionRepeats, optionRule } from './table.ts';
+import { withoutPassword } from './values.ts';
 
 export type ReportedOption = {
   /** What is written; `<NAME>` for a secret, a list for an option that repeats. Absent when the option is unknown. */
@@ -63,7 +64,11 @@ function reported(written: string, texts: readonly string[], list: readonly stri
   // nothing is told of the value: it may be meant for a secret whose name is misspelt
   if (found === undefined) return { warn: 'invalid option' };
   const rule = optionRule(found.name);
-  const val = optionRepeats(rule) ? list : rule.secret === true ? `<${written}>` : (texts[0] ?? '');
+  const val = optionRepeats(rule)
+    ? list.map(withoutPassword)
+    : rule.secret === true
+      ? `<${written}>`
+      : (texts[0] ?? '');
   if (!found.negated && !found.reset) return { val };
   return { val, warn: `invalid ${found.negated ? 'negate' : 'reset'} option` };
 }

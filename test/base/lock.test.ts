@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,6 +45,24 @@ async function hold(path: string): Promise<{ end(signal: NodeJS.Signals): Promis
       }),
   };
 }
+
+describe('somebody who looks at a left-over file', () => {
+  /** Has another process hold the file in the way of those who look, for so many seconds. */
+  async function look(path: string, seconds: number): Promise<void> {
+    const child = spawn('flock', ['-s', path, 'sh', '-c', `echo; sleep ${seconds}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(child.stdout, 'data');
+  }
+
+  it('is not taken for its holder, and keeps nobody from the lock', async () => {
+    const path = join(folder, 'left-over.lock');
+    writeFileSync(path, '{"execId":"1-abc","pid":1234}');
+    await look(path, 0.06);
+    expect(inspectLock(path)).toEqual({ state: 'unlocked' });
+    acquireLock(path, '7-abc').release();
+  });
+});
 
 describe('a lock', () => {
   it('is a file that says who holds it, and goes with its release', () => {

@@ -1,6 +1,6 @@
 /** `stop`: lets no further command of a stanza begin, and with `--force` ends those that run (behaviour, section 3). */
 
-import { closeSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isBackstopError, systemError } from '../../base/error.ts';
 import { inspectLock } from '../../base/lock.ts';
@@ -44,7 +44,7 @@ function terminateHolders({ log }: Session<'stop'>, lockPath: string, stanza: st
     if (owner === undefined || (stanza !== undefined && owner !== stanza)) continue;
     const path = join(lockPath, name);
     const pid = readHolder(path);
-    if (pid === undefined) log.warn(`unable to read lock file ${path}`);
+    if (pid === undefined || !hasOpen(pid, path)) log.warn(`unable to read lock file ${path}`);
     else holders.add(pid);
   }
   for (const pid of holders) {
@@ -55,6 +55,28 @@ function terminateHolders({ log }: Session<'stop'>, lockPath: string, stanza: st
       const { code } = error as NodeJS.ErrnoException;
       log.warn(`unable to send term signal to process ${pid}: ${code ?? String(error)}`);
     }
+  }
+}
+
+/**
+ * Whether a process has the file open. The number in it may be that of a holder that is gone, while the next one has not
+ * written its own yet, or of a process in another container: somebody else may have that number here.
+ */
+function hasOpen(pid: number, path: string): boolean {
+  // only Linux tells
+  if (!existsSync('/proc/self/fd')) return true;
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (file === undefined) return false;
+  try {
+    const base = `/proc/${pid}/fd`;
+    return readdirSync(base).some(name => {
+      const open = statSync(join(base, name), { throwIfNoEntry: false });
+      return open?.ino === file.ino && open.dev === file.dev;
+    });
+  } catch (error) {
+    // of another user's process we learn nothing, and may not end it either: the signal will say so
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EACCES' || code === 'EPERM';
   }
 }
 

@@ -103,6 +103,15 @@ describe('stop --force', () => {
     expect(silent.exitCode ?? silent.signalCode).toBeNull();
   });
 
+  it('ends nobody who does not hold the lock, whatever number the file has', async () => {
+    const holder = await holdLocks('demo-backup-1.lock');
+    const other = await holdLocks('demo-2-backup-1.lock');
+    writeFileSync(join(lockPath, 'demo-backup-1.lock'), `{"execId":"1-12345678","pid":${other.pid}}`);
+    const { log } = await runStop('--stanza=demo', '--force');
+    expect(log).toEqual([`WARN: unable to read lock file ${lockPath}/demo-backup-1.lock`]);
+    expect([holder, other].map(child => child.exitCode ?? child.signalCode)).toEqual([null, null]);
+  });
+
   it('does nothing more when the stanza was stopped before', async () => {
     const holder = await holdLocks('demo-backup-1.lock');
     await runStop('--stanza=demo');
