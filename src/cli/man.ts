@@ -45,8 +45,9 @@ export function commandPage(): string {
       ]),
     ]),
     section('EXIT STATUS', [
-      '0 on success. 1 when archive\\-get finds no such segment, or repo\\-get \\-\\-ignore\\-missing no such file. From 25 up:',
-      'the number of the error, which its message shows in brackets:',
+      '0 on success. 1 when archive\\-get finds no such segment, or repo\\-get \\-\\-ignore\\-missing no such file. 127 when files',
+      'of the program are missing, as while it is upgraded: PostgreSQL then stops a recovery, and tries again to archive. From 25',
+      'up: the number of the error, which its message shows in brackets:',
       '.PP',
       ...wrapped(
         `${Object.entries(errorCodes)

@@ -68,16 +68,30 @@ describe('a full file system behind standard output', () => {
   });
 });
 
-test('a program that breaks ends with the code of a defect', () => {
-  const [bin, dist] = [join(root, 'broken', 'bin'), join(root, 'broken', 'dist')];
-  for (const path of [bin, dist]) mkdirSync(path, { recursive: true });
-  const program = join(bin, 'pgbackstop.cjs');
-  copyFileSync('bin/pgbackstop.cjs', program);
-  expect(run(['version'], { program })).toMatchObject({ status: 124, stderr: expect.stringContaining('is missing') });
-  for (const text of ['this is no program', 'exports.main = async () => { throw new Error("gone"); };']) {
-    writeFileSync(join(dist, 'main.cjs'), text);
-    expect(run(['version'], { program })).toMatchObject({ status: 124, stderr: expect.stringContaining('Error') });
-  }
+describe('a program', () => {
+  let program: string;
+  const breakWith = (text: string) => writeFileSync(join(root, 'broken', 'dist', 'main.cjs'), text);
+
+  beforeAll(() => {
+    for (const folder of ['bin', 'dist']) mkdirSync(join(root, 'broken', folder), { recursive: true });
+    program = join(root, 'broken', 'bin', 'pgbackstop.cjs');
+    copyFileSync('bin/pgbackstop.cjs', program);
+  });
+
+  test('of which files are missing ends as a missing program does, which stops a recovery', () => {
+    expect(run(['version'], { program })).toMatchObject({ status: 127, stderr: expect.stringContaining('is missing') });
+    for (const text of ['this is no program', 'require("./gone.cjs")']) {
+      breakWith(text);
+      expect(run(['version'], { program })).toMatchObject({ status: 127, stderr: expect.stringContaining('[127]') });
+    }
+    breakWith('exports.main = async () => require("node:fs").readFileSync("gone")');
+    expect(run(['version'], { program })).toMatchObject({ status: 127, stderr: expect.stringContaining('gone') });
+  });
+
+  test('with a defect ends with the code for it', () => {
+    breakWith('exports.main = async () => { throw new Error("gone"); };');
+    expect(run(['version'], { program })).toMatchObject({ status: 124, stderr: expect.stringContaining('gone') });
+  });
 });
 
 test('a priority that this user may not have is an error of the system', () => {
