@@ -22,7 +22,7 @@ import { chooseLabel, knownLabels } from './label.ts';
 import { planBackup } from './plan.ts';
 import { findPrior, type Prior } from './prior.ts';
 import { openBackupRepo } from './repo.ts';
-import { cleanResumed, findResumable, resumedPass } from './resume.ts';
+import { cleanResumed, findResumable, nothingResumed, resumedPass } from './resume.ts';
 
 export async function run(session: Session<'backup'>): Promise<undefined> {
   const { log, settings } = session;
@@ -127,7 +127,7 @@ export async function run(session: Session<'backup'>): Promise<undefined> {
       manifest,
       plan,
       prior: prior?.manifest,
-      resumed: kept ?? new Map(),
+      resumed: kept ?? nothingResumed,
       cluster,
       compressLevel: repoOptions.levelFor(manifest.header.options.compressType),
       bundle: repoOptions.bundle,

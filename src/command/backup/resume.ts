@@ -82,7 +82,12 @@ async function readCopy(
 }
 
 /** A file of the aborted backup that may be kept: its stored bytes are checked before it is. */
-export type ResumedFiles = ReadonlyMap<number, ManifestFile>;
+export interface ResumedFiles {
+  /** @returns what the aborted backup recorded of the file with this index in the new manifest */
+  get(index: number): ManifestFile | undefined;
+}
+
+export const nothingResumed: ResumedFiles = { get: () => undefined };
 
 /**
  * Removes from the directory what cannot be kept.
@@ -94,7 +99,8 @@ export async function cleanResumed(
   manifest: Manifest,
   resumed: Resumable,
 ): Promise<ResumedFiles> {
-  const kept = new Map<number, ManifestFile>();
+  // index by index: an object for each file would take more memory than the manifest
+  const kept = new Map<number, number>();
   const base = labelPath(repo.stanza, resumed.label);
   const suffix = compressSuffix(manifest.header.options.compressType);
   const paths = new Set(manifest.paths.map(({ name }) => name));
@@ -126,10 +132,15 @@ export async function cleanResumed(
     }
   };
   await walk('');
-  return kept;
+  return {
+    get: index => {
+      const before = kept.get(index);
+      return before === undefined ? undefined : resumed.manifest.files.get(before);
+    },
+  };
 }
 
-function judge(name: string, manifest: Manifest, aborted: Manifest): string | { index: number; before: ManifestFile } {
+function judge(name: string, manifest: Manifest, aborted: Manifest): string | { index: number; before: number } {
   const index = manifest.files.find(name);
   if (index === undefined) return 'missing in manifest';
   const priorIndex = aborted.files.find(name);
@@ -145,7 +156,7 @@ function judge(name: string, manifest: Manifest, aborted: Manifest): string | { 
   // a file that now goes into a bundle would leave its old self behind
   const samePlace = before.bundleId === 0 && manifest.header.bundle === aborted.header.bundle;
   if (before.blockSize !== now.blockSize || !samePlace) return 'stored in another way';
-  return { index, before };
+  return { index, before: priorIndex };
 }
 
 /** What a resumed set must keep using. */

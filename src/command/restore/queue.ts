@@ -7,27 +7,31 @@ const jobFiles = 64;
 
 /** @returns jobs as lists of file indexes, in the order in which they are to start */
 export function queueRestore({ files }: Manifest): number[][] {
-  const keyed = Array.from({ length: files.length }, (_, index) => {
-    const { name, size, reference = '', bundleId, bundleOffset } = files.get(index);
-    return { index, name, size, bundle: bundleId > 0 ? `${reference}/${bundleId}` : '', offset: bundleOffset };
-  });
-  keyed.sort((a, b) => {
-    if (a.bundle !== b.bundle) return compareBytes(a.bundle, b.bundle);
-    return a.bundle === '' ? b.size - a.size || compareBytes(b.name, a.name) : a.offset - b.offset;
+  // what is not bundled is in bundle 0, whichever backup stores it
+  const backup = (index: number) => (files.bundleId(index) === 0 ? 0 : files.referenceNumber(index));
+  const byBundle = (a: number, b: number) => backup(a) - backup(b) || files.bundleId(a) - files.bundleId(b);
+  // indexes alone: an object for each of ten million files would not fit into memory
+  const order: number[] = [];
+  for (let index = 0; index < files.length; index++) order.push(index);
+  order.sort((a, b) => {
+    const inBundle = byBundle(a, b);
+    if (inBundle !== 0) return inBundle;
+    if (files.bundleId(a) > 0) return files.bundleOffset(a) - files.bundleOffset(b);
+    return files.size(b) - files.size(a) || compareBytes(files.name(b), files.name(a));
   });
   const jobs: number[][] = [];
   let job: number[] = [];
   let bytes = 0;
-  let bundle = '';
-  for (const file of keyed) {
-    if (job.length > 0 && (bytes + file.size > jobBytes || job.length === jobFiles || bundle !== file.bundle)) {
+  for (const index of order) {
+    const last = job.at(-1);
+    const size = files.size(index);
+    if (last !== undefined && (bytes + size > jobBytes || job.length === jobFiles || byBundle(last, index) !== 0)) {
       jobs.push(job);
       job = [];
       bytes = 0;
     }
-    bundle = file.bundle;
-    job.push(file.index);
-    bytes += file.size;
+    job.push(index);
+    bytes += size;
   }
   if (job.length > 0) jobs.push(job);
   return jobs;

@@ -179,6 +179,19 @@ export class FileTable {
     return this.#timestamp[index] ?? 0;
   }
 
+  /** A number for the backup that stores the bytes: equal for equal references, 0 for this one. */
+  referenceNumber(index: number): number {
+    return this.#reference[index] ?? 0;
+  }
+
+  bundleId(index: number): number {
+    return this.#bundleId[index] ?? 0;
+  }
+
+  bundleOffset(index: number): number {
+    return this.#bundleOffset[index] ?? 0;
+  }
+
   /** Index of the file with this name, in a sorted table. */
   find(name: string): number | undefined {
     const wanted = Buffer.from(name);
