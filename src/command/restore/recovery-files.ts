@@ -31,10 +31,10 @@ export async function writeRecovery(session: Session<'restore'>, recovery: Recov
   const { pgPath, version, type } = recovery;
   const { log } = session;
   const now = Math.floor(session.clock.now() / 1000);
-  const put = async (name: string, text: string) => {
+  const put = async (name: string, content: Buffer) => {
     const sink = await recovery.files.write(`${pgPath}/${name}`, { mode: recovery.mode, owner: recovery.owner });
     await finishSink(sink, async () => {
-      await sink.write(Buffer.from(text));
+      await sink.write(content);
     });
   };
   const file = version.recovery === 'file' ? 'recovery.conf' : 'postgresql.auto.conf';
@@ -46,13 +46,13 @@ export async function writeRecovery(session: Session<'restore'>, recovery: Recov
   if (version.recovery === 'file') {
     if (type === 'none') return;
     log.info(`write ${path}`);
-    await put(file, formatRecovery(recovery.settings, now));
+    await put(file, Buffer.from(formatRecovery(recovery.settings, now)));
     return;
   }
   const exists = existsSync(path);
   if (!exists) log.warn('postgresql.auto.conf does not exist -- creating to contain recovery settings');
   log.info(`write ${exists ? 'updated ' : ''}${path}`);
-  const old = exists ? readFileSync(path, 'utf8') : '';
+  const old = exists ? readFileSync(path) : Buffer.alloc(0);
   await put(file, mergeAutoConf(old, type === 'none' ? undefined : recovery.settings, now));
-  if (type !== 'none') await put(type === 'standby' ? 'standby.signal' : 'recovery.signal', '');
+  if (type !== 'none') await put(type === 'standby' ? 'standby.signal' : 'recovery.signal', Buffer.alloc(0));
 }

@@ -90,14 +90,17 @@ const oldTarget = /^[\t ]*recovery_target(?:_(?:action|inclusive|lsn|name|time|t
 
 /**
  * postgresql.auto.conf with our settings at its end. Targets of an earlier recovery are kept as comments, because they
- * would contradict the new ones.
+ * would contradict the new ones. Bytes, because the file is in the encoding of the server's databases.
  */
-export function mergeAutoConf(old: string, settings: ReadonlyMap<string, string> | undefined, now: number): string {
+export function mergeAutoConf(old: Buffer, settings: ReadonlyMap<string, string> | undefined, now: number): Buffer {
   const kept = old
+    .toString('latin1')
     .split('\n')
     .map(line => (oldTarget.test(line) ? `# Removed by pgBackRest restore on ${formatTime(now)} # ${line}` : line))
     .join('\n')
-    .trim();
-  if (settings === undefined) return kept === '' ? '' : `${kept}\n`;
-  return `${kept === '' ? '' : `${kept}\n\n`}${formatRecovery(settings, now)}`;
+    // not trim(): what it takes for a space may be half of a letter
+    .replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
+  const between = kept === '' ? '' : settings === undefined ? '\n' : '\n\n';
+  const added = settings === undefined ? '' : formatRecovery(settings, now);
+  return Buffer.concat([Buffer.from(kept + between, 'latin1'), Buffer.from(added)]);
 }
