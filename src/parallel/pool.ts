@@ -21,14 +21,16 @@ export interface PoolSettings {
 }
 
 interface Slot<J extends JobTypes, T> {
-  readonly worker: Worker;
+  /** Absent until there is a job for it. */
+  worker: Worker | undefined;
   readonly number: number;
   readonly pending: Map<number, Job<J, T>>;
 }
 
 /** @typeParam J jobs of the command  @typeParam T what the main thread attaches to a job */
 export class WorkerPool<J extends JobTypes, T> {
-  readonly #slots: Slot<J, T>[] = [];
+  readonly #settings: PoolSettings;
+  readonly #slots: readonly Slot<J, T>[];
   readonly #window: number;
   #nextId = 1;
   #failed: BackstopError | undefined;
@@ -36,27 +38,34 @@ export class WorkerPool<J extends JobTypes, T> {
   #wake: () => void = () => undefined;
   #outcomes: Outcome<J, T>[] = [];
 
-  /** Starts the workers at once, so that they load while the caller goes on. */
+  /** A worker starts when there is a job for it: where little is to do, most of the time would go into starting them. */
   constructor(settings: PoolSettings) {
+    this.#settings = settings;
     this.#window = settings.window ?? 2;
-    for (let number = 1; number <= settings.size; number++) {
-      const worker = new Worker(settings.threadFile, {
-        workerData: settings.data,
-        name: `worker-${number}`,
-        // workers get what they need by message: secrets in our environment stay out of theirs
-        env: {},
-        stdin: false,
-      });
-      const slot: Slot<J, T> = { worker, number, pending: new Map() };
-      worker.on('message', (reply: JobReply) => this.#answer(slot, reply));
-      worker.on('error', error => this.#fail(crash(number, error)));
-      worker.on('exit', code => {
-        // also when it had nothing to do: the next job that it gets would never be answered
-        if (!this.#closing) this.#fail(crash(number, new Error(`worker ended with code ${code}`)));
-      });
-      worker.unref();
-      this.#slots.push(slot);
-    }
+    this.#slots = Array.from({ length: settings.size }, (_, index) => ({
+      worker: undefined,
+      number: index + 1,
+      pending: new Map(),
+    }));
+  }
+
+  #start(slot: Slot<J, T>): Worker {
+    const { number } = slot;
+    const worker = new Worker(this.#settings.threadFile, {
+      workerData: this.#settings.data,
+      name: `worker-${number}`,
+      // workers get what they need by message: secrets in our environment stay out of theirs
+      env: {},
+      stdin: false,
+    });
+    worker.on('message', (reply: JobReply) => this.#answer(slot, reply));
+    worker.on('error', error => this.#fail(crash(number, error)));
+    worker.on('exit', code => {
+      // also when it had nothing to do: the next job that it gets would never be answered
+      if (!this.#closing) this.#fail(crash(number, new Error(`worker ended with code ${code}`)));
+    });
+    slot.worker = worker;
+    return worker;
   }
 
   /**
@@ -68,7 +77,7 @@ export class WorkerPool<J extends JobTypes, T> {
   async *run(next: (worker: number) => Job<J, T> | undefined, signal?: AbortSignal): AsyncGenerator<Outcome<J, T>> {
     const onAbort = () => this.#wake();
     signal?.addEventListener('abort', onAbort);
-    for (const slot of this.#slots) slot.worker.ref();
+    for (const slot of this.#slots) slot.worker?.ref();
     try {
       for (;;) {
         for (let round = 0; round < this.#window; round++) {
@@ -93,7 +102,7 @@ export class WorkerPool<J extends JobTypes, T> {
       }
     } finally {
       signal?.removeEventListener('abort', onAbort);
-      for (const slot of this.#slots) slot.worker.unref();
+      for (const slot of this.#slots) slot.worker?.unref();
     }
   }
 
@@ -103,7 +112,7 @@ export class WorkerPool<J extends JobTypes, T> {
     await Promise.all(
       this.#slots.map(slot => {
         slot.pending.clear();
-        return slot.worker.terminate();
+        return slot.worker?.terminate();
       }),
     );
   }
@@ -112,7 +121,7 @@ export class WorkerPool<J extends JobTypes, T> {
     const id = this.#nextId++;
     slot.pending.set(id, job);
     const request: JobRequest = { id, name: String(job.name), input: job.input };
-    slot.worker.postMessage(request);
+    (slot.worker ?? this.#start(slot)).postMessage(request);
   }
 
   #answer(slot: Slot<J, T>, reply: JobReply): void {

@@ -31,6 +31,7 @@ beforeAll(() => {
      import { serveJobs } from '${process.cwd()}/src/parallel/thread-port.ts';
      const sleep = time => new Promise(resolve => setTimeout(resolve, time));
      let tries = 0;
+     if (workerData.started) Atomics.add(new Int32Array(workerData.started), 0, 1);
      const handlers = {
        double: async n => n * 2,
        sleep: async time => { await sleep(time); return time; },
@@ -90,6 +91,13 @@ describe('jobs', () => {
 
   it('may be none', async () => {
     expect(await collect(open(2).run(() => undefined))).toEqual([]);
+  });
+
+  it('start no more workers than they need', async () => {
+    const started = new SharedArrayBuffer(4);
+    const workers = open(8, { started });
+    expect(await collect(workers.run(from(doubles(3))))).toHaveLength(3);
+    expect(new Int32Array(started)).toEqual(Int32Array.of(3));
   });
 
   it('may be given to one worker only', async () => {
