@@ -13,6 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type UnprivilegedUser, unprivilegedUser } from '../support/unprivileged.ts';
+import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
 
 let root: string;
 let config: string;
@@ -94,16 +96,36 @@ describe('a program', () => {
   });
 });
 
-test('a priority that this user may not have is an error of the system', () => {
-  const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    ['bin/pgbackstop.cjs', `--config=/dev/null`, '--stanza=demo', '--log-level-file=off', '--priority=-5', 'expire'],
-    { ...nobody, env: { NODE_DISABLE_COMPILE_CACHE: '1' }, encoding: 'utf8' },
-  );
-  expect({ status, stdout }).toEqual({
-    status: 100,
-    stdout: expect.stringContaining('unable to set process priority to -5: [13] permission denied'),
+describe('a user', () => {
+  const stranger: UnprivilegedUser = { name: 'stranger', uid: 54321, gid: 54321, home: '', foreign: true };
+  const isRoot = process.getuid?.() === 0;
+  let project: RunnableProject;
+
+  beforeAll(() => {
+    project = runnableProject(isRoot ? stranger : unprivilegedUser());
+  });
+
+  afterAll(() => project.remove());
+
+  function runAsUser(...args: readonly string[]) {
+    const [node, launcher] = project.command;
+    return spawnSync(node, [launcher, '--no-config', '--lock-path=/nonexistent', '--log-level-file=off', ...args], {
+      ...(isRoot ? { uid: stranger.uid, gid: stranger.gid } : {}),
+      env: {},
+      encoding: 'utf8',
+    });
+  }
+
+  test('that the system does not know, as in a container, needs no home', () => {
+    const { status, stdout } = runAsUser('--repo1-path=/nonexistent', 'info');
+    expect(status).toBe(0);
+    expect(stdout).toBe('No stanzas exist in the repository.\n');
+  });
+
+  test('who may not have a priority is told so', () => {
+    const { status, stdout } = runAsUser('--stanza=demo', '--priority=-5', 'expire');
+    expect(stdout).toContain('unable to set process priority to -5: [13] permission denied');
+    expect(status).toBe(100);
   });
 });
 
