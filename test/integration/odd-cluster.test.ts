@@ -1,6 +1,17 @@
 /** What a data directory may hold that no server put there: a backup of it is refused, or comes back as it was. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { makeTemporaryFolder } from '../support/cluster.ts';
@@ -84,6 +95,21 @@ it('what is left out of a directory or by its name is also left out behind a lin
     expect(readdirSync(join(data, name))).toEqual([]);
   }
   for (const name of ['postmaster.opts', 'nowhere']) expect(existsSync(join(data, name))).toBe(false);
+});
+
+it('a data directory behind a link keeps its mode, and its relative links lead from where it really is', async () => {
+  mkdirSync(join(root, 'cluster/log'), { mode: 0o750 });
+  symlinkSync('../log', join(cluster.data, 'log'));
+  cluster.write('../log/right', 'x');
+  mkdirSync(join(root, 'log'));
+  writeFileSync(join(root, 'log/wrong'), 'x');
+  symlinkSync(cluster.data, join(root, 'data'));
+  const made = await backup(`--pg1-path=${root}/data`);
+  expect(made.code, made.stdout).toBe(0);
+  const data = await restored();
+  expect(statSync(data).mode & 0o777).toBe(0o700);
+  expect(statSync(join(data, 'log')).mode & 0o777).toBe(0o750);
+  expect(readdirSync(join(data, 'log'))).toEqual(['right']);
 });
 
 it('gone on with under delta, a backup trusts no time: what changed in secret is copied again', async () => {

@@ -55,7 +55,8 @@ class Walk {
 
   async run(): Promise<void> {
     const { path, storage } = this.#settings;
-    const info = await storage.info(path);
+    // PGDATA may be a link: its directory counts
+    const info = await storage.info(`${path}/.`);
     if (info === undefined)
       throw new BackstopError('path-missing', `unable to list file info for missing path '${path}'`);
     this.#manifest.targets.push({ name: pgDataTarget, type: 'path', path });
@@ -121,7 +122,7 @@ class Walk {
   async #judgedType(parent: string, parentPath: string, entry: FileInfo): Promise<FileType> {
     if (entry.type !== 'link' || parent === `${pgDataTarget}/pg_tblspc`) return entry.type;
     // what is missing is complained of only when the link is kept
-    const info = await this.#settings.storage.info(posix.resolve(parentPath, entry.destination ?? ''));
+    const info = await this.#settings.storage.info(placeOf(parentPath, entry.destination ?? ''));
     return info?.type ?? 'link';
   }
 
@@ -157,7 +158,8 @@ class Walk {
     const { storage } = this.#settings;
     const destination = link.destination ?? '';
     const resolved = posix.resolve(parentPath, destination);
-    const info = await storage.info(resolved);
+    const place = placeOf(parentPath, destination);
+    const info = await storage.info(place);
     if (info?.type === 'link') {
       throw new BackstopError(
         'link-destination',
@@ -178,7 +180,7 @@ class Walk {
       this.#cover(name, resolved, `${parentPath}/${link.name}`);
       this.#manifest.targets.push({ name, type: 'link', path: destination });
       this.#addPath(name, info);
-      if (keeping === 'keep') await this.#directory(name, resolved);
+      if (keeping === 'keep') await this.#directory(name, place);
       return;
     }
     const { dir, base } = posix.parse(destination);
@@ -262,5 +264,9 @@ function checkName(name: string, parentPath: string): void {
     hint: 'rename or remove the file: it could not be restored under its name.',
   });
 }
+
+/** Where a link leads, for the operating system to resolve: `..` after a link is not what it looks like. */
+const placeOf = (parentPath: string, destination: string): string =>
+  destination.startsWith('/') ? destination : `${parentPath}/${destination}`;
 
 const contains = (outer: string, inner: string): boolean => inner === outer || inner.startsWith(`${outer}/`);
