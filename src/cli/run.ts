@@ -60,7 +60,14 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   /** Ends the command in the log, frees the locks. After it nothing is said any more. */
   const finish = (outcome: { readonly code: number; readonly error?: BackstopError }): number => {
     end(outcome);
-    for (const lock of held.reverse()) lock.release();
+    for (const lock of held.reverse()) {
+      try {
+        lock.release();
+      } catch (error) {
+        // the lock itself is free: only a file stays, which is in nobody's way
+        log.warn(asBackstopError(error).text);
+      }
+    }
     held.length = 0;
     log.closeFile();
     return outcome.code;

@@ -1,5 +1,6 @@
 /** What the process makes of surroundings that are not as they should be. Exit code 1 would be "not in the archive" to archive-get. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   copyFileSync,
@@ -10,8 +11,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type UnprivilegedUser, unprivilegedUser } from '../support/unprivileged.ts';
 import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
@@ -133,4 +136,28 @@ test('a passphrase on the command line is not in the log', () => {
   const { stdout } = run(['--cipher-pass=SECRET', '--log-level-console=debug', 'repo-get', 'x']);
   expect(stdout).toContain('--cipher-pass=<redacted>');
   expect(stdout).not.toContain('SECRET');
+});
+
+test('a lock file that cannot be removed does not change how the command ended', async () => {
+  const lock = join(root, 'lock', 'demo-backup.lock');
+  // a server that never answers: the command waits while its lock file becomes something else
+  const server = createServer(socket => {
+    rmSync(lock);
+    mkdirSync(lock);
+    socket.destroy();
+  });
+  server.listen(join(root, '.s.PGSQL.5432'));
+  await once(server, 'listening');
+  rmSync(join(root, 'lock', 'demo.stop'), { force: true });
+  const child = spawn(
+    process.execPath,
+    ['bin/pgbackstop.cjs', `--config=${config}`, '--stanza=demo', `--pg1-socket-path=${root}`, 'stanza-create'],
+    { env: { PATH: process.env.PATH }, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  server.close();
+  expect(output).toContain('ERROR: [056]: unable to find primary cluster');
+  expect(output).toContain(`WARN: unable to remove lock file '${lock}'`);
+  expect(code).toBe(56);
+  rmSync(lock, { recursive: true });
 });
