@@ -103,6 +103,7 @@ it('a data directory behind a link keeps its mode, and its relative links lead f
   cluster.write('../log/right', 'x');
   mkdirSync(join(root, 'log'));
   writeFileSync(join(root, 'log/wrong'), 'x');
+  for (const name of ['log', 'log/wrong']) giveTo(user, join(root, name));
   symlinkSync(cluster.data, join(root, 'data'));
   const made = await backup(`--pg1-path=${root}/data`);
   expect(made.code, made.stdout).toBe(0);
@@ -110,6 +111,13 @@ it('a data directory behind a link keeps its mode, and its relative links lead f
   expect(statSync(data).mode & 0o777).toBe(0o700);
   expect(statSync(join(data, 'log')).mode & 0o777).toBe(0o750);
   expect(readdirSync(join(data, 'log'))).toEqual(['right']);
+
+  // and back to where it was: what only looks like the link's destination is not touched
+  cluster.write('../log/stray', 'x');
+  const back = await run('restore', `--pg1-path=${root}/data`, '--delta', '--link-all');
+  expect(back.code, back.stdout).toBe(0);
+  expect(readdirSync(join(root, 'log'))).toEqual(['wrong']);
+  expect(readdirSync(join(root, 'cluster/log'))).toEqual(['right']);
 });
 
 it('gone on with under delta, a backup trusts no time: what changed in secret is copied again', async () => {

@@ -44,9 +44,10 @@ const unfinishedNames: ReadonlySet<string> = new Set([unfinishedMark, unfinished
  */
 export function checkDirectories({ manifest, layout, owners, mayRemove, preserve }: CleanSettings): void {
   for (const { name, path } of layout.directories(manifest)) {
-    const info = lstat(path);
+    // PGDATA may be a link, whoever owns that
+    const info = lstat(path) && lstat(name === pgDataTarget ? layout.realPath : path);
     if (info === undefined) continue;
-    if (!info.isDirectory() && !(name === pgDataTarget && info.isSymbolicLink())) {
+    if (!info.isDirectory()) {
       throw new BackstopError('path-open', `unable to restore to '${path}' because it is not a directory`);
     }
     if (!owners.isRoot && info.uid !== process.geteuid?.()) {
@@ -104,7 +105,7 @@ class Cleaner {
   directory(name: string, path: string): void {
     const { log, manifest, preserve, layout } = this.#settings;
     const own = this.#paths.get(name);
-    if (own !== undefined) this.#setAttributes(path, own, own.mode);
+    if (own !== undefined) this.#setAttributes(name === pgDataTarget ? layout.realPath : path, own, own.mode);
     for (const entry of readdirSync(path, { withFileTypes: true })) {
       const childName = `${name}/${entry.name}`;
       const child = `${path}/${entry.name}`;

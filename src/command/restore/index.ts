@@ -1,7 +1,8 @@
 /** restore: the story of one restore, step by step (behaviour, section 5.3). */
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { formatTime } from '../../base/clock.ts';
-import { BackstopError } from '../../base/error.ts';
+import { BackstopError, systemError } from '../../base/error.ts';
 import { formatSize } from '../../base/units.ts';
 import { controlFile, decodeControl, encodeRestoreMarker } from '../../postgres/control.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
@@ -74,9 +75,11 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
     : '';
   log.info(`${repo.name}: restore backup set ${entry.label}${begins}`);
 
+  const realPath = realPathOf(pgPath);
   const originalPath = manifest.targets.find(({ name }) => name === pgDataTarget)?.path;
   remapManifest(manifest, {
     pgPath,
+    realPath,
     tablespaceMap: values['tablespace-map'] ?? new Map(),
     tablespaceMapAll: values['tablespace-map-all'],
     linkMap: values['link-map'] ?? new Map(),
@@ -91,8 +94,8 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   });
   const preserve = preservedFiles(recoveryType, version);
   dropFiles(manifest, recoveryType, preserve);
-  const layout = new RestoreLayout(manifest, pgPath);
-  const owners = new RestoreOwners(pgPath);
+  const layout = new RestoreLayout(manifest, pgPath, realPath);
+  const owners = new RestoreOwners(realPath);
   owners.warnUnknown(manifest, message => log.warn(message));
   // settings that contradict the version must fail before anything is touched
   const recovery = recoverySettings(
@@ -151,6 +154,16 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   log.info(`restore size = ${formatSize(bytes)}, file total = ${manifest.files.length}`);
   for (const each of repos) await each.storage.close();
   return undefined;
+}
+
+/** The path without links on its way; what does not exist yet is below what does. */
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return join(realPathOf(dirname(path)), basename(path));
+    throw systemError(error, { other: 'path-open' }, `unable to find where '${path}' is`);
+  }
 }
 
 /** @throws pg-running */

@@ -16,16 +16,19 @@ export interface LinkToMake {
 
 export class RestoreLayout {
   readonly pgPath: string;
+  /** PGDATA without links on its way. */
+  readonly realPath: string;
   readonly links: readonly LinkToMake[];
   readonly #tablespaces = new Map<string, string>();
   readonly #fileLinks = new Map<string, string>();
 
-  constructor(manifest: Manifest, pgPath: string) {
+  constructor(manifest: Manifest, pgPath: string, realPath: string) {
     this.pgPath = pgPath;
+    this.realPath = realPath;
     const links: LinkToMake[] = [];
     for (const target of manifest.targets) {
       if (target.type !== 'link') continue;
-      const path = targetPath(target, pgPath);
+      const path = targetPath(target, this);
       const isTablespace = target.tablespaceId !== undefined;
       if (isTablespace) this.#tablespaces.set(target.name, path);
       if (target.file !== undefined) this.#fileLinks.set(target.name, `${path}/${target.file}`);
@@ -67,7 +70,7 @@ export class RestoreLayout {
     return targets
       .filter(target => target.file === undefined)
       .map(target => {
-        const place = { name: target.name, path: targetPath(target, this.pgPath) };
+        const place = { name: target.name, path: targetPath(target, this) };
         return target.tablespaceId === undefined
           ? place
           : { name: `${place.name}/${own}`, path: `${place.path}/${own}` };

@@ -6,6 +6,8 @@ import { type Manifest, type ManifestTarget, pgDataTarget } from '../../repo/man
 export interface RemapOptions {
   /** Where PGDATA goes. */
   readonly pgPath: string;
+  /** PGDATA without links on its way: what relative links in it start from. */
+  readonly realPath: string;
   readonly tablespaceMap: ReadonlyMap<string, string>;
   readonly tablespaceMapAll: string | undefined;
   readonly linkMap: ReadonlyMap<string, string>;
@@ -19,7 +21,7 @@ export function remapManifest(manifest: Manifest, options: RemapOptions): void {
   remapData(manifest, options);
   remapTablespaces(manifest, options);
   remapLinks(manifest, options);
-  checkLinks(manifest, options.pgPath);
+  checkLinks(manifest, options);
 }
 
 function replace(manifest: Manifest, index: number, target: ManifestTarget): void {
@@ -128,20 +130,23 @@ function setLink(manifest: Manifest, name: string, destination: string): void {
   manifest.links.push({ name, destination, user: base?.user ?? false, group: base?.group ?? false });
 }
 
-/** Directory of a target on disk: links may be written relative to where they stand. */
-export function targetPath(target: ManifestTarget, pgPath: string): string {
+/** Directory of a target on disk: links may be written relative to where they stand, which is where PGDATA really is. */
+export function targetPath(
+  target: ManifestTarget,
+  { pgPath, realPath }: Pick<RemapOptions, 'pgPath' | 'realPath'>,
+): string {
   if (target.name === pgDataTarget) return pgPath;
   const linkName = target.tablespaceId === undefined ? target.name.slice(pgDataTarget.length + 1) : target.name;
-  return posix.resolve(posix.dirname(`${pgPath}/${linkName}`), target.path);
+  return posix.resolve(posix.dirname(`${realPath}/${linkName}`), target.path);
 }
 
 /** What two links lead to must not mix, neither with each other nor with PGDATA. @throws link-destination */
-function checkLinks(manifest: Manifest, pgPath: string): void {
+function checkLinks(manifest: Manifest, { pgPath, realPath }: RemapOptions): void {
   const links = manifest.targets
     .filter(({ type }) => type === 'link')
     .map(target => ({
       name: target.name.startsWith(`${pgDataTarget}/`) ? target.name.slice(pgDataTarget.length + 1) : target.name,
-      path: targetPath(target, pgPath),
+      path: targetPath(target, { pgPath, realPath }),
       file: target.file,
       isTablespace: target.tablespaceId !== undefined,
     }));
@@ -152,9 +157,11 @@ function checkLinks(manifest: Manifest, pgPath: string): void {
   };
   for (const [index, link] of links.entries()) {
     const { name, path, file } = link;
-    if (contains(pgPath, path)) refuse(`link '${name}' destination '${path}' is in PGDATA`);
+    if (contains(pgPath, path) || contains(realPath, path)) {
+      refuse(`link '${name}' destination '${path}' is in PGDATA`);
+    }
     // of a tablespace's directory only the part of our version is touched
-    if (file === undefined && !link.isTablespace && contains(path, pgPath)) {
+    if (file === undefined && !link.isTablespace && (contains(path, pgPath) || contains(path, realPath))) {
       refuse(`link '${name}' destination '${path}' holds PGDATA`);
     }
     for (const other of links.slice(0, index)) {
