@@ -1,6 +1,7 @@
 /** The clusters the bench backs up, and the folders, settings and archived WAL that its rows share. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { formatLabel } from '../../src/repo/label.ts';
 import { type SyntheticBackup, SyntheticRepo, segmentName } from '../command/expire/synthetic-repo.ts';
 import { chownTree, TestCluster } from '../support/cluster.ts';
@@ -128,7 +129,7 @@ export class Bed {
   /** The folder, empty. */
   emptyFolder(name: string, mode = 0o750): string {
     const path = join(this.cluster.root, name);
-    rmSync(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    rmSync(path, { recursive: true, force: true });
     mkdirSync(path);
     giveTo(this.cluster.user, path);
     chmodSync(path, mode);
@@ -170,7 +171,7 @@ export class Bed {
 
   /** An empty repository with a stanza that the server archives to. */
   async freshRepository(tool: Tool, repo: string, ...options: string[]): Promise<void> {
-    this.emptyFolder(repo);
+    await this.#emptyRepository(repo);
     const base = this.base(tool, repo);
     await this.run([...base, 'stanza-create']);
     this.#archiveBy(`exec ${[...base, ...options].join(' ')} archive-push "$1"`);
@@ -178,8 +179,23 @@ export class Bed {
 
   /** A repository that continues where another one is; files are shared until a tool replaces them, as both do. */
   async copyRepository(tool: Tool, from: string, to: string, ...options: string[]): Promise<void> {
+    await this.#emptyRepository(to);
     await this.copyFolder(from, to);
     this.#archiveBy(`exec ${[...this.base(tool, to), ...options].join(' ')} archive-push "$1"`);
+  }
+
+  /** The server may still be archiving into it: it stops, and a segment on its way in is given the time to arrive. */
+  async #emptyRepository(repo: string): Promise<void> {
+    this.#archiveBy('exit 1');
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.emptyFolder(repo);
+        return;
+      } catch (error) {
+        if (attempt === 10 || (error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
+        await setTimeout(200);
+      }
+    }
   }
 
   /** A folder with the content of another one, as hard links. */
