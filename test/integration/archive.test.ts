@@ -18,8 +18,8 @@ import { type RunnableProject, runnableProject } from '../support/unprivileged-p
 const cipherPass = 'sekret';
 
 describe.each([
-  { version: '15', compress: 'zst', walSegmentSize: 16 },
-  { version: '15', compress: 'lz4', walSegmentSize: 1 },
+  { version: '18', compress: 'zst', walSegmentSize: 16 },
+  { version: '18', compress: 'lz4', walSegmentSize: 1 },
 ])('PostgreSQL $version, $compress, segments of $walSegmentSize MB', ({ version, compress, walSegmentSize }) => {
   let cluster: TestCluster;
   let project: RunnableProject;
