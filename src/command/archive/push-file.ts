@@ -66,8 +66,6 @@ export async function pushFile(
     if ((known ?? checksum) !== checksum) throw changed(path);
     if (size !== undefined && bytes !== size) throw wrongSize(path, bytes, size);
     for (const copy of found.existing) checkSameContent(name, copy, checksum);
-    // a push that was killed may have named the segment and not made the name durable
-    for (const { target, wal } of found.existing) await target.repo.storage.paths?.sync(dirname(wal.path));
     await Promise.all(destinations.map(destination => destination.commit(nameFor(checksum))));
   } catch (error) {
     await Promise.all(destinations.map(destination => destination.abort()));
@@ -75,6 +73,14 @@ export async function pushFile(
   }
   for (const { target, failure } of destinations) {
     if (failure !== undefined) errors.push(repoError(target.repo.key, failure.thrown));
+  }
+  for (const { target, wal } of found.existing) {
+    try {
+      // a push that was killed may have named the segment and not made the name durable
+      await target.repo.storage.paths?.sync(dirname(wal.path));
+    } catch (error) {
+      errors.push(repoError(target.repo.key, error));
+    }
   }
   return { existing: found.existing.map(({ target }) => target), errors };
 }

@@ -125,3 +125,14 @@ test('a write that fails later counts against its repository only', async () => 
   expect(stored(1)).toEqual([]);
   expect(stored(2)).toHaveLength(1);
 });
+
+test('a segment that is there and cannot be made durable counts against its repository only', async () => {
+  await pushFile(files, source, segment, [target(1, storage => storage)], options);
+  const failing = (storage: Storage): Storage => {
+    if (storage.paths === undefined) throw new Error('no paths');
+    return changed(storage, { paths: { ...storage.paths, sync: () => Promise.reject(new Error('disk lost')) } });
+  };
+  const result = await pushFile(files, source, segment, [target(1, failing), target(2, storage => storage)], options);
+  expect(result.errors.map(({ repo, error }) => [repo, error.message])).toEqual([['repo1', 'disk lost']]);
+  expect(stored(2)).toHaveLength(1);
+});
