@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { BackstopError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Cluster, ClusterConfig } from '../postgres/cluster.ts';
-import type { FoundClusters } from '../postgres/find-cluster.ts';
+import type { FindClustersOptions, FoundClusters } from '../postgres/find-cluster.ts';
 import { StanzaRepo } from '../repo/stanza-repo.ts';
 import { openClusterStorage, openRepoStorage, type RepoSettings } from '../storage/drivers.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -100,6 +100,13 @@ export function clusterSettings(session: RepoSession): ClusterSettings[] {
   });
 }
 
+/** The configuration of a cluster that was found by it. */
+export function settingsOfCluster(session: RepoSession, { key }: Pick<Cluster, 'key'>): ClusterSettings {
+  const settings = clusterSettings(session).find(other => other.key === key);
+  if (settings === undefined) throw new BackstopError('assert', `no settings of pg${key}`);
+  return settings;
+}
+
 /** Storage of a configured cluster's files. Paths are absolute. */
 export function openClusterFiles(cluster: ClusterSettings): Promise<Storage> {
   return openClusterStorage({
@@ -114,7 +121,7 @@ export function openClusterFiles(cluster: ClusterSettings): Promise<Storage> {
  */
 export async function findSessionClusters(
   session: RepoSession,
-  standby: 'y' | 'n' | 'prefer',
+  standby: FindClustersOptions['standby'],
   primaryRequired = true,
 ): Promise<FoundClusters> {
   const { values, command } = session.settings;

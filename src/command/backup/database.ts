@@ -18,6 +18,7 @@ import {
   findSessionClusters,
   forcedVersion,
   openClusterFiles,
+  settingsOfCluster,
 } from '../open.ts';
 import type { Session } from '../session.ts';
 import { Standby } from './standby.ts';
@@ -70,8 +71,7 @@ async function openOnline(session: Session<'backup'>): Promise<BackupCluster> {
   const { primary } = found;
   try {
     if (primary === undefined) throw new BackstopError('assert', 'no primary');
-    const config = clusterSettings(session).find(({ key }) => key === primary.key);
-    if (config === undefined) throw new BackstopError('assert', `no settings of pg${primary.key}`);
+    const config = settingsOfCluster(session, primary);
     const standby = found.standby === undefined ? undefined : new Standby(session, found.standby, primary);
     return new OnlineCluster(session, primary, standby, config, await openClusterFiles(config));
   } catch (error) {

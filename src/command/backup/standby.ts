@@ -2,7 +2,7 @@
 import { BackstopError } from '../../base/error.ts';
 import type { Cluster } from '../../postgres/cluster.ts';
 import { parseWalName } from '../../postgres/wal.ts';
-import { type ClusterSettings, clusterSettings } from '../open.ts';
+import { type ClusterSettings, settingsOfCluster } from '../open.ts';
 import type { Session } from '../session.ts';
 import type { StartPoint } from './database.ts';
 
@@ -13,8 +13,6 @@ export class Standby {
 
   /** @throws db-mismatch when it is no copy of the primary */
   constructor(session: Session<'backup'>, server: Cluster, primary: Cluster) {
-    const settings = clusterSettings(session).find(({ key }) => key === server.key);
-    if (settings === undefined) throw new BackstopError('assert', `no settings of pg${server.key}`);
     const [here, there] = [server.control, primary.control];
     if (here.systemId !== there.systemId) {
       throw new BackstopError(
@@ -25,7 +23,7 @@ export class Standby {
     }
     this.#session = session;
     this.#server = server;
-    this.settings = settings;
+    this.settings = settingsOfCluster(session, server);
   }
 
   /**

@@ -1,9 +1,9 @@
 /** `check`: is the stanza configured well, and does WAL reach every repository (behaviour, section 3)? */
 import { BackstopError } from '../../base/error.ts';
 import { isFor, load, processArguments } from '../../config/index.ts';
-import { repoSettings, stanzaOf } from '../open.ts';
+import { findSessionClusters, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
-import { findStanzaClusters, listClusterPaths } from './cluster.ts';
+import { listClusterPaths } from './cluster.ts';
 import { formatReport } from './report.ts';
 import { checkPrimary, checkStandby } from './stanza.ts';
 
@@ -39,7 +39,7 @@ function forStanza(session: Session<'check'>, stanza: string): Session<'check'> 
 
 async function checkStanza(session: Session<'check'>): Promise<undefined> {
   stanzaOf(session);
-  const { primary, standby } = await findStanzaClusters(session);
+  const { primary, standby } = await findSessionClusters(session, 'any', false);
   try {
     if (primary === undefined && standby === undefined) {
       throw new BackstopError('config', 'no database found', { hint: 'check indexed pg-path/pg-host configurations' });

@@ -5,13 +5,12 @@ import { archiveIdOf, currentDb } from '../../repo/history.ts';
 import { loadStanzaInfo, type StanzaInfo } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { waitForWal } from '../../repo/wal-store.ts';
-import { openRepo, repoSettings } from '../open.ts';
+import { openRepo, repoSettings, settingsOfCluster } from '../open.ts';
 import type { Session } from '../session.ts';
-import { configOf } from './cluster.ts';
 
 /** A standby cannot switch WAL: only its configuration is checked. */
 export async function checkStandby(session: Session<'check'>, standby: Cluster): Promise<void> {
-  checkSameCluster(standby, configOf(session, standby.key));
+  checkSameCluster(standby, settingsOfCluster(session, standby));
   await eachRepo(session, async repo => {
     session.log.info(`check ${repo.name} (standby)`);
     await loadInfo(repo, standby);
@@ -27,7 +26,7 @@ export async function checkPrimary(session: Session<'check'>, primary: Cluster):
     'archive-mode-check': modeCheck,
     'archive-timeout': timeout,
   } = settings.values;
-  checkSameCluster(primary, configOf(session, primary.key));
+  checkSameCluster(primary, settingsOfCluster(session, primary));
   if (archiveCheck) checkArchiving(primary, { modeCheck });
   const archiveIds = await eachRepo(session, async repo => {
     log.info(`check ${repo.name} configuration (primary)`);

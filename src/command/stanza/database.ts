@@ -7,6 +7,7 @@ import {
   findSessionClusters,
   forcedVersion,
   openClusterFiles,
+  settingsOfCluster,
 } from '../open.ts';
 import type { Session } from '../session.ts';
 
@@ -26,8 +27,7 @@ export async function readStanzaDatabase(
   const { primary } = await findSessionClusters(session, 'n');
   if (primary === undefined) throw new TypeError('a required primary was not found');
   try {
-    const config = clusterSettings(session).find(cluster => cluster.key === primary.key);
-    checkSameCluster(primary, config as ClusterSettings);
+    checkSameCluster(primary, settingsOfCluster(session, primary));
     return primary.control;
   } finally {
     await primary.close();
