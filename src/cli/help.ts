@@ -1,8 +1,8 @@
 /** What `help` prints, from the tables of commands and options. */
 import { type CommandName, commandNames, commandRule } from '../config/command.ts';
-import { type DescribedValue, describeOption, redacted } from '../config/describe.ts';
+import { type DescribedValue, describeOption } from '../config/describe.ts';
 import type { HelpRequest } from '../config/index.ts';
-import type { OptionRule } from '../config/option.ts';
+import { type OptionRule, redacted } from '../config/option.ts';
 import { commandProse } from '../config/prose/command.ts';
 import { type HelpSection, helpSection, proseFor } from '../config/prose/option.ts';
 import { unbuiltCommands, unbuiltNote } from '../config/prose/unbuilt.ts';

@@ -1,4 +1,5 @@
 /** Finds and reads the configuration files, and takes from them what applies to a command. */
+
 import { type Dirent, readdirSync, readFileSync } from 'node:fs';
 import { BackstopError, systemError } from '../base/error.ts';
 import type { CommandName, CommandRole } from './command.ts';
@@ -6,6 +7,7 @@ import { invalidOption, invalidValue } from './config-error.ts';
 import type { GivenOptions } from './given.ts';
 import { noKey } from './given.ts';
 import { type Ini, parseIni } from './ini-file.ts';
+import { redacted } from './option.ts';
 import { type FoundOption, findOption } from './option-name.ts';
 import { keyedName, optionIsValid, optionRepeats, optionRule } from './table.ts';
 
@@ -109,10 +111,10 @@ function withoutSecret(line: string): string {
     found = findOption(name, { abbreviated: true, keyless: true });
   } catch {
     // a malformed name: it may still be meant for a secret
-    return '<redacted>';
+    return redacted;
   }
   const secret = found === undefined ? /pass|key|secret|token/i.test(name) : optionRule(found.name).secret === true;
-  return secret ? `${name}=<redacted>` : line;
+  return secret ? `${name}=${redacted}` : line;
 }
 
 /**

@@ -2,12 +2,10 @@
 
 import { texts } from './format.ts';
 import { noKey } from './given.ts';
+import { isRedacted, redacted } from './option.ts';
 import { defaultText } from './resolve.ts';
 import { type Resolved, slotOf } from './resolved.ts';
 import { isOptionName, type OptionName, optionRule, ruleFor } from './table.ts';
-
-/** Stands for a secret. */
-export const redacted = '<redacted>';
 
 export interface DescribedValue {
   /** `repo1`; empty for options without index. */
@@ -31,7 +29,7 @@ export function describeOption(resolved: Resolved, name: OptionName): readonly D
 function currentText(resolved: Resolved, name: OptionName, key: number): string | undefined {
   const slot = slotOf(resolved, name, key);
   if (slot === undefined || slot.source === 'default' || slot.value === undefined) return undefined;
-  return optionRule(name).secret === true ? redacted : texts(slot).join(', ');
+  return isRedacted(optionRule(name)) ? redacted : texts(slot).join(', ');
 }
 
 function fallbackText(resolved: Resolved, name: OptionName, key: number): string | undefined {

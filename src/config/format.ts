@@ -2,7 +2,7 @@
 import type { CommandName, CommandRole } from './command.ts';
 import { commandRoleName } from './command.ts';
 import { noKey } from './given.ts';
-import type { OptionRule } from './option.ts';
+import { isRedacted, redacted } from './option.ts';
 import type { Resolved, Slot } from './resolved.ts';
 import { slotOf } from './resolved.ts';
 import { resolvedOf } from './resolved-settings.ts';
@@ -31,16 +31,11 @@ export function formatOptions(settings: AnySettings, execId: string): string {
       if (slot.negated) parts.push(`--no-${fullName}`);
       else if (slot.reset) parts.push(`--reset-${fullName}`);
       else if (slot.source === 'default') continue;
-      else if (isRedacted(name)) parts.push(`--${fullName}=<redacted>`);
+      else if (isRedacted(optionRule(name))) parts.push(`--${fullName}=${redacted}`);
       else parts.push(...spell(fullName, slot, true).map(withoutPassword));
     }
   }
   return parts.map(part => ` ${part}`).join('');
-}
-
-function isRedacted(name: OptionName): boolean {
-  const { secret, hidden }: OptionRule = optionRule(name);
-  return secret === true || hidden === true;
 }
 
 /** The parameters block of the `command begin` line, ` [a, "b c"]`, empty without parameters. */

@@ -67,3 +67,9 @@ export type OptionGroup = 'pg' | 'repo';
 
 /** Checks a part of the table and keeps its literal types. */
 export const defineOptions = <const T extends Readonly<Record<string, OptionRule>>>(options: T): T => options;
+
+/** Stands for what must not be read. */
+export const redacted = '<redacted>';
+
+/** Whether the value of an option is never printed. */
+export const isRedacted = ({ secret, hidden }: OptionRule): boolean => secret === true || hidden === true;

@@ -3,6 +3,7 @@ import { isBackstopError } from '../base/error.ts';
 import { parseArguments } from './argv.ts';
 import { readConfigFiles } from './config-file.ts';
 import { environmentPrefix, readEnvironment, writtenName } from './environment.ts';
+import { isRedacted } from './option.ts';
 import { findOption } from './option-name.ts';
 import { optionRepeats, optionRule } from './table.ts';
 import { withoutPassword } from './values.ts';
@@ -64,11 +65,7 @@ function reported(written: string, texts: readonly string[], list: readonly stri
   // nothing is told of the value: it may be meant for a secret whose name is misspelt
   if (found === undefined) return { warn: 'invalid option' };
   const rule = optionRule(found.name);
-  const val = optionRepeats(rule)
-    ? list.map(withoutPassword)
-    : rule.secret === true
-      ? `<${written}>`
-      : (texts[0] ?? '');
+  const val = optionRepeats(rule) ? list.map(withoutPassword) : isRedacted(rule) ? `<${written}>` : (texts[0] ?? '');
   if (!found.negated && !found.reset) return { val };
   return { val, warn: `invalid ${found.negated ? 'negate' : 'reset'} option` };
 }

@@ -3,7 +3,15 @@ import type { CommandLine } from './argv.ts';
 import { misplacedOption } from './argv.ts';
 import { ConfigError, invalidOption, invalidValue } from './config-error.ts';
 import { type Given, noKey } from './given.ts';
-import type { ByWord, Dependency, OptionGroup, OptionRule, RuleValue } from './option.ts';
+import {
+  type ByWord,
+  type Dependency,
+  isRedacted,
+  type OptionGroup,
+  type OptionRule,
+  type RuleValue,
+  redacted,
+} from './option.ts';
 import { type Resolved, type Slot, slotOf } from './resolved.ts';
 import type { OptionValue } from './settings.ts';
 import { isOptionName, keyedName, type OptionName, optionIsValid, optionRule, resolveOrder, ruleFor } from './table.ts';
@@ -237,7 +245,7 @@ function readMap(
 }
 
 function readValue(rule: OptionRule, text: string, fullName: string, dependency: Judgement | undefined): OptionValue {
-  const shown = rule.secret === true ? '<redacted>' : text;
+  const shown = isRedacted(rule) ? redacted : text;
   const value = convert(rule, text);
   if (value === undefined) throw invalidValue(`'${shown}' is not valid for '${fullName}' option`);
   if (typeof value === 'number') checkRange(rule, value, shown, fullName, dependency);

@@ -1,4 +1,5 @@
 /** Text to value and back, without knowledge of options. A text that is no value of the type gives undefined. */
+import { redacted } from './option.ts';
 
 /** Decimal integer of at most 64 bits. Beyond 2^53 the result is rounded: every option's range ends before. */
 export function parseInteger(text: string): number | undefined {
@@ -59,6 +60,6 @@ export function parsePair(text: string): readonly [string, string] | undefined {
  */
 export function withoutPassword(text: string): string {
   return text
-    .replace(/\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.|'')*'?|[^\s'"]+)/gi, '$1<redacted>')
-    .replace(/(\bpostgres(?:ql)?:\/\/[^:@/\s]*:)[^@\s]*@/gi, '$1<redacted>@');
+    .replace(/\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.|'')*'?|[^\s'"]+)/gi, `$1${redacted}`)
+    .replace(/(\bpostgres(?:ql)?:\/\/[^:@/\s]*:)[^@\s]*@/gi, `$1${redacted}@`);
 }
