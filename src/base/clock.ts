@@ -7,6 +7,11 @@ export interface Clock {
   sleep(milliseconds: number): Promise<void>;
 }
 
+/** Stops this thread for so many milliseconds, for what has to wait and cannot give way. */
+export function pauseThread(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   // the global `performance` would load a module of Node for more than a millisecond

@@ -8,6 +8,7 @@
 
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { pauseThread } from './clock.ts';
 import { BackstopError, systemError } from './error.ts';
 import { formatJson, type JsonObject, parseJson } from './json.ts';
 import { makePath } from './make-path.ts';
@@ -183,7 +184,7 @@ function flockSoon(descriptor: number): boolean {
   for (let attempt = 0; !tryFlock(descriptor, 'exclusive'); attempt++) {
     const pause = pauses[attempt];
     if (pause === undefined) return false;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pause);
+    pauseThread(pause);
   }
   return true;
 }

@@ -6,7 +6,7 @@
 
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Clock, formatLogTime } from './clock.ts';
+import { type Clock, formatLogTime, pauseThread } from './clock.ts';
 import { type BackstopError, errorName, systemError } from './error.ts';
 import { makePath } from './make-path.ts';
 
@@ -183,7 +183,7 @@ export function writeAll(descriptor: number, text: string): void {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EPIPE') return;
       if (code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      pauseThread(5);
     }
   }
 }

@@ -48,10 +48,9 @@ export async function copyCluster(session: Session<'backup'>, copy: CopySettings
     data: threadData(session, copy),
   });
   const progress = new CopyProgress(session, plan.copySize);
-  const onStandby = (index: number) => standby !== undefined && mayVanish(files.name(index));
-  const sourceOf = (index: number) => (standby !== undefined && onStandby(index) ? standby : cluster);
+  const sourceOf = (index: number) => (standby !== undefined && mayVanish(files.name(index)) ? standby : cluster);
   const pathOf = (index: number) => sourcePath(sourceOf(index).path, files.name(index));
-  const queues = queueSources(files, plan.copy, copy.bundle, onStandby);
+  const queues = queueSources(files, plan.copy, copy.bundle, index => sourceOf(index) !== cluster);
   const fromPrimary = queues.primary.values();
   const fromStandby = queues.standby.values();
   const vanished = new Set<number>();

@@ -186,13 +186,11 @@ export function createDataDirectory({ manifest, layout, owners }: CleanSettings)
 function make(path: string, entry: Manifest['paths'][number], owners: RestoreOwners, changed: Set<string>): void {
   const owner = owners.of(entry);
   try {
-    const first = makePath(path, entry.mode);
-    if (first === undefined) return;
-    chmodSync(path, entry.mode);
-    // parents that we had to make too, or the owner could not get at what is in them
-    const top = resolve(first);
-    for (let made = resolve(path); contains(top, made); made = dirname(made)) {
+    const all = makeAll(path, entry.mode);
+    if (all.length > 0) chmodSync(path, entry.mode);
+    for (const made of all) {
       changed.add(dirname(made));
+      // parents that we had to make too, or the owner could not get at what is in them
       if (owners.isRoot) lchownSync(made, owner.userId, owner.groupId);
     }
   } catch (error) {
@@ -214,23 +212,28 @@ export function createDirectories({ manifest, layout, owners }: CleanSettings): 
       make(layout.pathOf(entry.name), entry, owners, changed);
       continue;
     }
-    const place = link.path.startsWith('/') ? resolved(link.path, link.destination) : link.destination;
-    make(place, entry, owners, changed);
+    make(resolved(link.path, link.destination), entry, owners, changed);
     makeLink(link.path, link.destination, owners.of(entry), owners.isRoot);
   }
   for (const link of layout.links) {
     const owner = owners.of(manifest.links.find(({ name }) => name === link.name) ?? { user: false, group: false });
     if (link.target.file !== undefined) {
       const place = resolve(dirname(layout.pathOf(link.target.name)));
-      const first = makePath(place, 0o700);
-      if (first !== undefined) {
-        for (let made = place; contains(resolve(first), made); made = dirname(made)) changed.add(dirname(made));
-      }
+      for (const made of makeAll(place, 0o700)) changed.add(dirname(made));
       changed.add(place);
     }
     makeLink(link.path, link.destination, owner, owners.isRoot);
   }
   return changed;
+}
+
+/** Makes a directory with its parents. @returns those that were not there, the innermost first */
+function makeAll(path: string, mode: number): string[] {
+  const first = makePath(path, mode);
+  const all: string[] = [];
+  if (first === undefined) return all;
+  for (let made = resolve(path); contains(resolve(first), made); made = dirname(made)) all.push(made);
+  return all;
 }
 
 const resolved = (linkPath: string, destination: string): string =>
