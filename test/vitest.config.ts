@@ -15,7 +15,8 @@ export default defineConfig({
     maxWorkers: 2,
     // vitest's own options for its workers are not for the programs that tests start: another user cannot read the
     // file of vitest's that they name.
-    env: { NODE_OPTIONS: '' },
+    // The S3 server that a test may start (support/s3) is one for all workers, and ends with this process.
+    env: { NODE_OPTIONS: '', PGBACKSTOP_S3_OWNER: String(process.pid) },
     projects: [
       {
         extends: true,
