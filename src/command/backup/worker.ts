@@ -17,6 +17,7 @@ import {
   blockIncrementalKind,
 } from '../../repo/block/incremental.ts';
 import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
+import { bytesSource } from '../../repo/bytes-source.ts';
 import { emptyChecksum } from '../../repo/manifest/manifest.ts';
 import { loadSteps, storeSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage } from '../../storage/drivers.ts';
@@ -367,19 +368,6 @@ const emptyFile: BackupFileResult = {
   sizeRepo: 0,
   checksum: emptyChecksum,
 };
-
-function bytesSource(bytes: Uint8Array): ByteSource {
-  let at = 0;
-  return {
-    read(into) {
-      const part = bytes.subarray(at, at + into.length);
-      into.set(part);
-      at += part.length;
-      return part.length;
-    },
-    close: () => undefined,
-  };
-}
 
 /** Reads the first piece. @returns undefined for an empty source; else one that gives that piece again first */
 async function peek(source: ByteSource, buffer: Uint8Array): Promise<ByteSource | undefined> {

@@ -5,9 +5,11 @@ import { openPipeline } from '../../codec/pipeline.ts';
 import type { Xxh128 } from '../../codec/xxhash.ts';
 import { decodeBlockMap } from '../../repo/block/map.ts';
 import { planBlockReads, type SuperBlockRead } from '../../repo/block/plan.ts';
+import { bytesSource } from '../../repo/bytes-source.ts';
+import { PartReader, type StoredPart } from '../../repo/part-reader.ts';
 import { RandomWriter } from '../../storage/posix/random-writer.ts';
 import { MemorySink, pump } from '../../storage/pump.ts';
-import type { Storage } from '../../storage/storage.ts';
+import type { ByteSource, Storage } from '../../storage/storage.ts';
 
 /** No sound super block is larger: the largest super block and the largest block, with what a codec adds to bytes that it cannot shrink. */
 const maxSuperBlock = 1024 * 1024 * 1024;
@@ -18,10 +20,21 @@ export interface BlockFile {
   readonly size: number;
   readonly blockSize: number;
   readonly checksumSize: number;
-  /** Where the map is stored. */
-  readonly map: { readonly path: string; readonly offset: number; readonly length: number };
+  readonly stored: StoredFile;
+  /** Bytes of the map, at the end of what is stored. */
+  readonly mapSize: number;
   /** Look at what the file holds already. */
   readonly delta: boolean;
+}
+
+/** Where the newest backup's bytes of the file lie: super blocks, and the map behind them. */
+export interface StoredFile {
+  readonly path: string;
+  readonly offset: number;
+  readonly size: number;
+  /** All of it; or the map alone, when not `isWhole`. */
+  readonly source: ByteSource;
+  readonly isWhole: boolean;
 }
 
 export interface BlockRestore {
@@ -45,10 +58,12 @@ export async function restoreBlocks(
   file: BlockFile,
   restore: BlockRestore,
 ): Promise<{ readonly writer: RandomWriter; readonly fetched: number }> {
-  const { blockSize, size } = file;
-  const { map } = file;
+  const { blockSize, size, stored } = file;
   if (blockSize > maxSuperBlock) throw new BackstopError('format', `blocks of ${blockSize} bytes are too large`);
-  const mapBytes = await fetch(map.path, map.offset, map.length, map.length, restore.mapSteps, restore);
+  const whole = stored.isWhole ? await readBytes(stored.source, stored.size) : undefined;
+  const mapSource =
+    whole === undefined ? stored.source : bytesSource(whole.subarray(Math.max(0, whole.length - file.mapSize)));
+  const mapBytes = await through(mapSource, restore.mapSteps, file.mapSize, restore);
   const items = decodeBlockMap(mapBytes, blockSize, file.checksumSize);
   if (items.length !== Math.ceil(size / blockSize)) {
     throw new BackstopError(
@@ -61,20 +76,29 @@ export async function restoreBlocks(
     const have = present[block];
     return have === undefined || Buffer.compare(have, checksum) !== 0;
   });
+  const places = reads.map(read => placeOf(read, restore));
+  const isAtHand = (place: StoredPart & { readonly length: number }) =>
+    whole !== undefined &&
+    place.path === stored.path &&
+    place.offset >= stored.offset &&
+    place.offset + place.length <= stored.offset + whole.length;
+  const far = places.filter(place => !isAtHand(place));
+  const reader = new PartReader(restore.repo, far);
   const writer = new RandomWriter(file.path, file.mode);
   let fetched = 0;
   try {
     if (!file.delta || writer.size > size) writer.truncate(file.delta ? size : 0);
-    for (const read of reads) {
+    let nextFar = 0;
+    for (const [index, read] of reads.entries()) {
       if (read.superSize > maxSuperBlock) throw new BackstopError('format', 'a super block is too large');
-      const plain = await fetch(
-        restore.pathOf(read),
-        read.offset,
-        read.size,
-        read.superSize,
-        restore.superBlockSteps,
-        restore,
-      );
+      const place = places[index];
+      if (place === undefined) throw new BackstopError('assert', 'a super block without a place');
+      const at = place.offset - stored.offset;
+      const source =
+        whole !== undefined && isAtHand(place)
+          ? bytesSource(whole.subarray(at, at + place.length))
+          : await reader.open(nextFar++);
+      const plain = await through(source, restore.superBlockSteps, read.superSize, restore);
       if (plain.length !== read.superSize) {
         throw new BackstopError('format', `a super block has ${plain.length} bytes instead of ${read.superSize}`);
       }
@@ -92,7 +116,18 @@ export async function restoreBlocks(
   } catch (error) {
     writer.close();
     throw error;
+  } finally {
+    await reader.close();
   }
+}
+
+function placeOf(read: SuperBlockRead, { pathOf }: BlockRestore): StoredPart & { readonly length: number } {
+  const { offset, size: length } = read;
+  // no file has them, and a storage would take that for a failure that can pass
+  if (!Number.isSafeInteger(offset + length)) {
+    throw new BackstopError('format', `there are no ${length} bytes at ${offset}`);
+  }
+  return { path: pathOf(read), offset, length };
 }
 
 /** Hashes of the blocks that are on disk; a block that the map would have shorter or longer simply differs. */
@@ -115,22 +150,28 @@ async function hashBlocks(file: BlockFile, restore: BlockRestore): Promise<Uint8
   }
 }
 
-async function fetch(
-  path: string,
-  offset: number,
-  length: number,
-  limit: number,
-  steps: readonly StepSpec[],
-  { repo, codecs, buffer }: BlockRestore,
-): Promise<Buffer> {
-  // no file has them, and a storage would take that for a failure that can pass
-  if (!Number.isSafeInteger(offset + length)) {
-    throw new BackstopError('format', `there are no ${length} bytes at ${offset}`);
+/** A source that ends early gives fewer bytes: what they are for will find them too short. */
+async function readBytes(source: ByteSource, size: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(size);
+  let have = 0;
+  while (have < size) {
+    const count = await source.read(bytes.subarray(have));
+    if (count === 0) break;
+    have += count;
   }
+  return bytes.subarray(0, have);
+}
+
+/** Reads all of the source through the steps. */
+async function through(
+  source: ByteSource,
+  steps: readonly StepSpec[],
+  limit: number,
+  { codecs, buffer }: BlockRestore,
+): Promise<Buffer> {
   const sink = new MemorySink(limit);
   const spec: StepSpec[] = [...steps, { step: 'limit', max: limit }];
   const pipeline = openPipeline(spec, codecs, chunk => sink.write(chunk));
-  const source = await repo.read(path, { offset, length });
   try {
     await pump(source, () => pipeline, { write: () => undefined }, buffer);
     return sink.bytes();

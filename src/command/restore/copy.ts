@@ -5,6 +5,7 @@ import { WorkerPool } from '../../parallel/pool.ts';
 import { controlFile } from '../../postgres/control.ts';
 import { backupFile } from '../../repo/layout.ts';
 import { compressSuffix, emptyChecksum, type Manifest, pgDataTarget, storedIn } from '../../repo/manifest/manifest.ts';
+import { isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import type { Session } from '../session.ts';
@@ -48,7 +49,7 @@ export async function restoreFiles(session: Session<'restore'>, copy: RestoreCop
   });
   let total = 0;
   for (let index = 0; index < files.length; index++) total += files.size(index);
-  const jobs = queueRestore(manifest);
+  const jobs = queueRestore(manifest, isObjectStore(repo.storage) ? values['process-max'] : undefined);
   let next = 0;
   let done = 0;
   let told = -1;

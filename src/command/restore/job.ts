@@ -8,10 +8,11 @@ import { loadXxh128, type Xxh128 } from '../../codec/xxhash.ts';
 import { isBackupLabel } from '../../repo/label.ts';
 import { backupFile } from '../../repo/layout.ts';
 import type { CompressType } from '../../repo/manifest/manifest.ts';
+import { PartReader, type StoredPart } from '../../repo/part-reader.ts';
 import { loadSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
 import { pump } from '../../storage/pump.ts';
-import type { Storage } from '../../storage/storage.ts';
+import type { ByteSource, Storage } from '../../storage/storage.ts';
 import { restoreBlocks } from './block-file.ts';
 
 export interface RestoreThreadData {
@@ -78,6 +79,45 @@ export async function openRestoreJobs(data: RestoreThreadData) {
   return { 'restore-files': (input: readonly RestoreFileTask[]) => worker.restoreFiles(input) };
 }
 
+/** Where a file's bytes come from. */
+interface Place {
+  /** Index of the part of the job's reader. */
+  readonly part: number;
+  /** Of a file that is stored by blocks: not its map alone. */
+  readonly isWhole: boolean;
+}
+
+/** Files that are written and wait for the disk, which syncs them together. Each is open until then. */
+class Commits {
+  static readonly #most = 64;
+  readonly #waiting = new Set<Promise<void>>();
+  #failure: { readonly thrown: unknown } | undefined;
+
+  add(commit: Promise<void>): void {
+    const waiting = commit
+      .catch((thrown: unknown) => {
+        this.#failure ??= { thrown };
+      })
+      .then(() => void this.#waiting.delete(waiting));
+    this.#waiting.add(waiting);
+  }
+
+  /** Waits while so many files are open that a few jobs could take all that a process may have. */
+  async whenFew(): Promise<void> {
+    while (this.#waiting.size >= Commits.#most) await Promise.race(this.#waiting);
+  }
+
+  /** @throws the first failure */
+  async all(): Promise<void> {
+    await this.settled();
+    if (this.#failure !== undefined) throw this.#failure.thrown;
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#waiting);
+  }
+}
+
 class RestoreWorker {
   readonly #data: RestoreThreadData;
   readonly #repo: Storage;
@@ -97,26 +137,51 @@ class RestoreWorker {
   /** Restores files in order; an answer means that every one is durable. */
   async restoreFiles(tasks: readonly RestoreFileTask[]): Promise<RestoreFileResult[]> {
     const buffer = this.#buffers.take();
-    const commits: Promise<void>[] = [];
+    const commits = new Commits();
+    let reader: PartReader | undefined;
     try {
+      // what may stay is known before anything is read from the repository: its neighbours are read together
+      const kept: (RestoreFileResult | undefined)[] = [];
+      for (const task of tasks) kept.push(await this.#keep(task, buffer));
+      const parts: StoredPart[] = [];
+      const places = tasks.map((task, index): Place | undefined => {
+        const isWhole = task.block === undefined || isReadWhole(task);
+        const part = kept[index] === undefined ? partOf(task, isWhole) : undefined;
+        return part === undefined ? undefined : { part: parts.push(part) - 1, isWhole };
+      });
+      reader = new PartReader(this.#repo, parts);
       const results: RestoreFileResult[] = [];
-      for (const task of tasks) results.push(await this.#restoreFile(task, buffer, commits));
-      await Promise.all(commits);
+      for (const [index, task] of tasks.entries()) {
+        results.push(kept[index] ?? (await this.#restoreFile(task, reader, places[index], buffer, commits)));
+        await commits.whenFew();
+      }
+      await commits.all();
       return results;
     } catch (error) {
-      await Promise.allSettled(commits);
+      await commits.settled();
       throw error;
     } finally {
+      await reader?.close();
       this.#buffers.give(buffer);
     }
   }
 
-  async #restoreFile(task: RestoreFileTask, buffer: Buffer, commits: Promise<void>[]): Promise<RestoreFileResult> {
-    const kept = await this.#keep(task, buffer);
-    if (kept !== undefined) return kept;
+  async #restoreFile(
+    task: RestoreFileTask,
+    reader: PartReader,
+    place: Place | undefined,
+    buffer: Buffer,
+    commits: Commits,
+  ): Promise<RestoreFileResult> {
+    const open = async (): Promise<ByteSource> => {
+      if (place === undefined) {
+        throw new BackstopError('format', `there are no ${task.sizeRepo} bytes at ${task.offset}`);
+      }
+      return await reader.open(place.part);
+    };
     if (task.block !== undefined && !task.zero) {
       try {
-        return await this.#restoreBlocks(task, task.block, buffer, commits);
+        return await this.#restoreBlocks(task, task.block, { source: await open(), ...place }, buffer, commits);
       } catch (error) {
         throw named(error, task, this.#data.repo.path);
       }
@@ -131,10 +196,7 @@ class RestoreWorker {
     let pipeline: Pipeline | undefined;
     try {
       if (task.size > 0 && !task.zero) {
-        if (!Number.isSafeInteger(task.offset + task.sizeRepo)) {
-          throw new BackstopError('format', `there are no ${task.sizeRepo} bytes at ${task.offset}`);
-        }
-        const source = await this.#repo.read(task.repoPath, { offset: task.offset, length: task.sizeRepo });
+        const source = await open();
         const spec: StepSpec[] = [
           ...loadSteps({ ...this.#data, raw: task.raw }),
           { step: 'limit', max: task.size },
@@ -156,9 +218,7 @@ class RestoreWorker {
         }
         this.#check(task, pipeline);
       }
-      const commit = task.zero && task.size > 0 ? this.#commitZeros(task, sink) : sink.commit();
-      commit.catch(() => undefined);
-      commits.push(commit);
+      commits.add(task.zero && task.size > 0 ? this.#commitZeros(task, sink) : sink.commit());
     } catch (error) {
       await sink.abort();
       throw named(error, task, this.#data.repo.path);
@@ -171,8 +231,9 @@ class RestoreWorker {
   async #restoreBlocks(
     task: RestoreFileTask,
     block: NonNullable<RestoreFileTask['block']>,
+    stored: { readonly source: ByteSource; readonly isWhole?: boolean },
     buffer: Buffer,
-    commits: Promise<void>[],
+    commits: Commits,
   ): Promise<RestoreFileResult> {
     const { stanza, references } = this.#data;
     this.#hashBlock ??= await loadXxh128();
@@ -183,7 +244,14 @@ class RestoreWorker {
         size: task.size,
         blockSize: block.blockSize,
         checksumSize: block.checksumSize,
-        map: { path: task.repoPath, offset: task.offset + task.sizeRepo - block.mapSize, length: block.mapSize },
+        stored: {
+          path: task.repoPath,
+          offset: task.offset,
+          size: task.sizeRepo,
+          source: stored.source,
+          isWhole: stored.isWhole ?? false,
+        },
+        mapSize: block.mapSize,
         delta: task.keep !== 'nothing',
       },
       {
@@ -213,9 +281,7 @@ class RestoreWorker {
       writer.close();
       throw error;
     }
-    const commit = writer.commit(task.timestamp, task.owner);
-    commit.catch(() => undefined);
-    commits.push(commit);
+    commits.add(writer.commit(task.timestamp, task.owner));
     return 'copied';
   }
 
@@ -285,6 +351,23 @@ class RestoreWorker {
       closeSync(descriptor);
     }
   }
+}
+
+/** A file stored by blocks that has at most this many stored bytes is read with its map, in one read. */
+const wholeLimit = 4 * 1024 * 1024;
+
+/** Nothing of the file is there, so nearly all that is stored of it will be needed. */
+const isReadWhole = ({ sizeRepo, keep, path }: RestoreFileTask): boolean =>
+  sizeRepo <= wholeLimit && (keep === 'nothing' || lstatSync(path, { throwIfNoEntry: false }) === undefined);
+
+/** What is to be read first of a file: all that is stored, or the block map behind it. */
+function partOf(task: RestoreFileTask, isWhole: boolean): StoredPart | undefined {
+  const { repoPath: path, sizeRepo, block } = task;
+  if (task.size === 0 || task.zero) return undefined;
+  const length = isWhole || block === undefined ? sizeRepo : block.mapSize;
+  const offset = task.offset + sizeRepo - length;
+  // no file has them, and a storage would take that for a failure that can pass: told when its turn comes
+  return offset >= 0 && Number.isSafeInteger(offset + length) ? { path, offset, length } : undefined;
 }
 
 /** A codec knows what is wrong with the bytes, but not whose they are. */

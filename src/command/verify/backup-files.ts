@@ -1,6 +1,7 @@
 /** Turns the files of one manifest into jobs for verify. Walks the table; makes no list of files but those in bundles. */
 import { BackstopError } from '../../base/error.ts';
 import type { CompressType } from '../../codec/compress.ts';
+import { bundleReads, cutReads } from '../../repo/bundle-reads.ts';
 import { isBackupLabel } from '../../repo/label.ts';
 import { backupFile } from '../../repo/layout.ts';
 import type { ManifestFile } from '../../repo/manifest/file-table.ts';
@@ -32,12 +33,13 @@ export function taskOf(stanza: string, manifest: Manifest, file: ManifestFile): 
   const { header } = manifest;
   const path = placeOf(stanza, manifest, file);
   const isBundled = file.bundleId > 0;
-  const part = isBundled ? { part: { offset: file.bundleOffset, length: file.sizeRepo } } : {};
-  if (file.checksumRepo !== undefined) return { path, ...part, checksum: file.checksumRepo, size: file.sizeRepo };
+  const stored = isBundled
+    ? { path, part: { offset: file.bundleOffset, length: file.sizeRepo } }
+    : { path, storedSize: file.sizeRepo };
+  if (file.checksumRepo !== undefined) return { ...stored, checksum: file.checksumRepo, size: file.sizeRepo };
   const type = header.options.compressType;
   return {
-    path,
-    ...part,
+    ...stored,
     checksum: file.size === 0 ? emptyChecksum : (file.checksum ?? ''),
     size: file.size,
     decode: {
@@ -52,13 +54,22 @@ export function taskOf(stanza: string, manifest: Manifest, file: ManifestFile): 
  * Indexes of files that a job reads together: large ones alone and first, members of a bundle in the order in which they
  * lie there.
  * @param work what is to be done, by index
+ * @param workers given for an object store: a job is then one large read of a bundle
  */
-export function* queueFiles({ files }: Manifest, work: Uint8Array): Generator<number[]> {
+export function* queueFiles({ files }: Manifest, work: Uint8Array, workers?: number): Generator<number[]> {
   const isLarge = (file: ManifestFile) => file.sizeRepo >= jobBytes;
   for (let index = 0; index < work.length; index++) {
     if (work[index] === readAlone && isLarge(files.get(index))) yield [index];
   }
-  yield* fill(bundleOrder(files, work), index => files.get(index));
+  const { sizes, members } = findBundles(files, work);
+  if (workers === undefined) {
+    yield* fill(flatten(members()), index => files.get(index));
+  } else {
+    const readBytes = bundleReads(sizes, workers);
+    let at = 0;
+    for (const bundle of members())
+      yield* cutReads(bundle, index => files.sizeRepo(index), readBytes(sizes[at++] ?? 0));
+  }
   yield* fill(smallFiles(files, work, isLarge), index => files.get(index));
 }
 
@@ -88,10 +99,18 @@ function* fill(indexes: Iterable<number>, file: (index: number) => ManifestFile)
   if (job.length > 0) yield job;
 }
 
-/** Members of bundles, bundle by bundle: two passes over the table put them in place, so that only bundles are sorted. */
-function* bundleOrder(files: Manifest['files'], work: Uint8Array): Generator<number> {
+function* flatten(lists: Iterable<readonly number[]>): Generator<number> {
+  for (const list of lists) yield* list;
+}
+
+/** Bundles with their members in order: two passes over the table put them in place, so that only bundles are sorted. */
+function findBundles(
+  files: Manifest['files'],
+  work: Uint8Array,
+): { readonly sizes: readonly number[]; readonly members: () => Generator<number[]> } {
   const numbers = new Map<string, number>();
   const counts: number[] = [];
+  const sizes: number[] = [];
   const bundleOf = ({ reference = '', bundleId }: ManifestFile) => {
     const key = `${reference}/${bundleId}`;
     let number = numbers.get(key);
@@ -99,6 +118,7 @@ function* bundleOrder(files: Manifest['files'], work: Uint8Array): Generator<num
       number = counts.length;
       numbers.set(key, number);
       counts.push(0);
+      sizes.push(0);
     }
     return number;
   };
@@ -107,6 +127,7 @@ function* bundleOrder(files: Manifest['files'], work: Uint8Array): Generator<num
     if (work[index] !== readFromBundle) continue;
     const number = bundleOf(files.get(index));
     counts[number] = (counts[number] ?? 0) + 1;
+    sizes[number] = (sizes[number] ?? 0) + files.sizeRepo(index);
     total++;
   }
   const order = new Uint32Array(total);
@@ -123,10 +144,13 @@ function* bundleOrder(files: Manifest['files'], work: Uint8Array): Generator<num
     order[at] = index;
     ends[number] = at + 1;
   }
-  start = 0;
-  for (const end of ends) {
-    const members = Array.from(order.subarray(start, end), index => ({ index, offset: files.get(index).bundleOffset }));
-    for (const { index } of members.sort((a, b) => a.offset - b.offset)) yield index;
-    start = end;
+  function* members(): Generator<number[]> {
+    let first = 0;
+    for (const end of ends) {
+      const bundle = Array.from(order.subarray(first, end));
+      yield bundle.sort((a, b) => files.bundleOffset(a) - files.bundleOffset(b));
+      first = end;
+    }
   }
+  return { sizes, members };
 }

@@ -7,6 +7,7 @@ import { backupPath, copySuffix, manifestFile } from '../../repo/layout.ts';
 import type { ManifestFile } from '../../repo/manifest/file-table.ts';
 import type { Manifest, ManifestHeader } from '../../repo/manifest/manifest.ts';
 import { ManifestReader } from '../../repo/manifest/read.ts';
+import { isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { readStoredThrough } from '../../repo/stored.ts';
 import { nothingToDo, placeOf, queueFiles, readAlone, readFromBundle, taskOf } from './backup-files.ts';
@@ -26,6 +27,7 @@ export interface BackupRequest {
   /** The newest backup on disk when backup.info does not have it: it may be in progress. */
   readonly newest?: BackupLabel;
   readonly archives: readonly ArchiveOutcome[];
+  readonly workers: number;
   readonly told: Told;
   readonly log: Log;
 }
@@ -59,7 +61,7 @@ export async function* backupJobs(
 }
 
 async function* manifestJobs(
-  { repo, told, log }: BackupRequest,
+  { repo, told, log, workers }: BackupRequest,
   manifest: Manifest,
   outcome: BackupOutcome,
   earlier: ReadonlyMap<string, BackupOutcome>,
@@ -95,7 +97,7 @@ async function* manifestJobs(
     work[index] = nothingToDo;
   }
   const base = `${backupPath(repo.stanza)}/`;
-  for (const indexes of queueFiles(manifest, work)) {
+  for (const indexes of queueFiles(manifest, work, isObjectStore(repo.storage) ? workers : undefined)) {
     const tasks = indexes.map(index => taskOf(repo.stanza, manifest, files.get(index)));
     yield {
       tasks,

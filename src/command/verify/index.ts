@@ -176,6 +176,7 @@ async function verifyFiles(
         listed: new Set(backup.backups.map(entry => entry.label)),
         ...(newest !== undefined && scope.unlisted.includes(newest) ? { newest } : {}),
         archives,
+        workers: values['process-max'],
       },
       labels,
       backups,

@@ -4,6 +4,7 @@ import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
 import type { CompressType } from '../../codec/compress.ts';
 import { hashResult, openPipeline, prepareSteps } from '../../codec/pipeline.ts';
+import { PartReader } from '../../repo/part-reader.ts';
 import { openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
 import type { ByteSource, Storage } from '../../storage/storage.ts';
 
@@ -19,6 +20,8 @@ export interface VerifyTask {
   readonly path: string;
   /** Where a bundle's member begins, and how long it is; absent: the whole file. */
   readonly part?: { readonly offset: number; readonly length: number };
+  /** Bytes that the whole file should have as it is stored, where that is known. */
+  readonly storedSize?: number;
   /** SHA-1 and size of the bytes: those stored, or those that come out of decoding. */
   readonly checksum: string;
   /** Absent when nobody knows it. */
@@ -49,13 +52,6 @@ export async function openVerifyJobs(data: VerifyThreadData) {
   return { 'verify-files': (input: readonly VerifyTask[]) => worker.verifyFiles(input) };
 }
 
-/** A source being read, and where it is. */
-interface OpenSource {
-  readonly path: string;
-  readonly source: ByteSource;
-  position: number;
-}
-
 class VerifyWorker {
   readonly #repo: Storage;
   readonly #codecs: Codecs;
@@ -67,47 +63,35 @@ class VerifyWorker {
     this.#buffers = buffers;
   }
 
-  /** Looks at files in order. Members of one bundle that follow each other are read in one go. */
+  /** Looks at files in order. Members of one bundle that lie near each other are read in one go. */
   async verifyFiles(tasks: readonly VerifyTask[]): Promise<VerifyVerdict[]> {
     const buffer = this.#buffers.take();
-    const verdicts: VerifyVerdict[] = [];
-    let open: OpenSource | undefined;
+    const reader = new PartReader(
+      this.#repo,
+      tasks.map(({ path, part, storedSize }) => ({
+        path,
+        offset: 0,
+        ...part,
+        ...(storedSize === undefined ? {} : { expected: storedSize }),
+      })),
+    );
     try {
+      const verdicts: VerifyVerdict[] = [];
       for (const [index, task] of tasks.entries()) {
         try {
-          if (open?.path !== task.path || open.position !== task.part?.offset) {
-            await open?.source.close();
-            open = undefined;
-            open = await this.#open(tasks, index);
-          }
-          verdicts.push(await this.#verify(task, open, buffer));
+          verdicts.push(await this.#verify(task, await reader.open(index), buffer));
         } catch (error) {
           verdicts.push(verdictOf(error));
-          await open?.source.close();
-          open = undefined;
         }
       }
       return verdicts;
     } finally {
-      await open?.source.close();
+      await reader.close();
       this.#buffers.give(buffer);
     }
   }
 
-  /** Opens the file of a task, up to the end of the last part that lies without a gap behind it. */
-  async #open(tasks: readonly VerifyTask[], index: number): Promise<OpenSource> {
-    const { path, part } = tasks[index] as VerifyTask;
-    if (part === undefined) return { path, source: await this.#repo.read(path), position: 0 };
-    let end = part.offset;
-    for (const next of tasks.slice(index)) {
-      if (next.path !== path || next.part?.offset !== end) break;
-      end += next.part.length;
-    }
-    const source = await this.#repo.read(path, { offset: part.offset, length: end - part.offset });
-    return { path, source, position: part.offset };
-  }
-
-  async #verify(task: VerifyTask, open: OpenSource, buffer: Buffer): Promise<VerifyVerdict> {
+  async #verify(task: VerifyTask, source: ByteSource, buffer: Buffer): Promise<VerifyVerdict> {
     const steps = stepsOf(task);
     await prepareSteps(steps, this.#codecs);
     let size = 0;
@@ -117,13 +101,10 @@ class VerifyWorker {
       if (size > most) throw new TooLong();
     });
     try {
-      let left = task.part?.length ?? Number.POSITIVE_INFINITY;
-      while (left > 0) {
-        const reading = open.source.read(left < buffer.length ? buffer.subarray(0, left) : buffer);
+      for (;;) {
+        const reading = source.read(buffer);
         const count = typeof reading === 'number' ? reading : await reading;
         if (count === 0) break;
-        left -= count;
-        open.position += count;
         pipeline.push(buffer.subarray(0, count));
       }
       pipeline.end();

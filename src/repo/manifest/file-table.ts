@@ -175,6 +175,10 @@ export class FileTable {
     return this.#size[index] ?? 0;
   }
 
+  sizeRepo(index: number): number {
+    return this.#sizeRepo[index] ?? 0;
+  }
+
   timestamp(index: number): number {
     return this.#timestamp[index] ?? 0;
   }

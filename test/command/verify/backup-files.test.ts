@@ -86,11 +86,13 @@ describe('what is read', () => {
   test('stored bytes where their checksum is known, decoded ones elsewhere', () => {
     expect(task({ checksumRepo: repoSha })).toEqual({
       path: `/backup/demo/${label}/pg_data/0000.gz`,
+      storedSize: 5,
       checksum: repoSha,
       size: 5,
     });
     expect(task({})).toEqual({
       path: `/backup/demo/${label}/pg_data/0000.gz`,
+      storedSize: 5,
       checksum: sha,
       size: 10,
       decode: { compression: 'gz', raw: false },
