@@ -6,6 +6,7 @@
  */
 import { BackstopError } from '../base/error.ts';
 import { noKey } from './given.ts';
+import { redacted } from './option.ts';
 import { adjust, type Resolved, type Slot, slotOf } from './resolved.ts';
 import { keyedName, type OptionName } from './table.ts';
 
@@ -27,6 +28,8 @@ export function crossCheck(resolved: Resolved): AfterBegin {
     fullRetention(resolved, warn);
     archiveRetention(resolved, warn);
     bucketName(resolved);
+    customerKey(resolved);
+    objectLock(resolved);
     compression(resolved, warn);
     fingerprint(resolved, warn);
     targetTime(resolved);
@@ -188,6 +191,35 @@ function bucketName(resolved: Resolved): void {
         ],
       });
     }
+  }
+}
+
+function customerKey(resolved: Resolved): void {
+  for (const key of resolved.keys.repo) {
+    const text = valueIn(resolved, 'repo-s3-sse-customer-key', key);
+    if (typeof text !== 'string') continue;
+    const bytes = Buffer.from(text, 'base64');
+    // Node reads base64 past what does not belong there, and then the way back gives something else
+    if (bytes.length === 32 && bytes.toString('base64') === text) continue;
+    const name = keyedName('repo-s3-sse-customer-key', key);
+    throw new BackstopError('option-invalid-value', `'${redacted}' is not valid for '${name}' option`, {
+      hint: 'it must be 32 bytes in base64: "openssl rand -base64 32" makes a good one.',
+    });
+  }
+}
+
+/** One without the other would lock nothing, although the user asked for it. */
+function objectLock(resolved: Resolved): void {
+  for (const key of resolved.keys.repo) {
+    const [mode, days] = (['repo-s3-object-lock-mode', 'repo-s3-object-lock-days'] as const).map(name => ({
+      value: valueIn(resolved, name, key),
+      name: keyedName(name, key),
+    }));
+    if (mode === undefined || days === undefined || (mode.value === undefined) === (days.value === undefined)) continue;
+    const [given, missing] = mode.value === undefined ? [days, mode] : [mode, days];
+    throw new BackstopError('option-required', `${resolved.command} command requires option: ${missing.name}`, {
+      hint: `option '${given.name}' is of no use without it.`,
+    });
   }
 }
 

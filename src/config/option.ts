@@ -40,6 +40,8 @@ export interface VariableRule {
 
 export interface OptionRule extends VariableRule {
   readonly type: OptionType;
+  /** What is taken for unset as soon as one of these options (of the same index) is given. */
+  readonly implied?: { readonly by: readonly string[]; readonly value: RuleValue };
   /** The default is the path by which this program was called. */
   readonly defaultsToProgram?: true;
   readonly range?: readonly [RuleValue, RuleValue] | ByWord<readonly [RuleValue, RuleValue]>;

@@ -139,7 +139,7 @@ function resolveOne(question: Question): Slot {
   }
   if (negated && !line.help) return { ...unset, source: given?.source ?? 'default' };
 
-  const fallback = defaultOf(rule, dependency?.word, resolved.program);
+  const fallback = impliedValue(rule, key, line) ?? defaultOf(rule, dependency?.word, resolved.program);
   if (fallback !== undefined) return fromDefault(name, rule, fallback, negated, reset);
   if (rule.required === true && !line.help) {
     const message = `${line.command} command requires option: ${keyedName(name, key)}`;
@@ -147,6 +147,15 @@ function resolveOne(question: Question): Slot {
     throw new ConfigError('validate', 'option-required', message, hint);
   }
   return unset;
+}
+
+function impliedValue({ implied }: OptionRule, key: number, { given }: CommandLine): RuleValue | undefined {
+  const isSet = (name: string): boolean => {
+    if (!isOptionName(name)) throw new Error(`the table lets '${name}' imply a value, which there is not`);
+    const other = given.get(name, key);
+    return other !== undefined && !other.negated && !other.reset;
+  };
+  return implied?.by.some(isSet) === true ? implied.value : undefined;
 }
 
 interface Judgement {

@@ -1,5 +1,6 @@
 /** Chooses the backup that a restore starts from (behaviour, section 5.3). Pure but for loading the info files. */
 import { BackstopError, isBackstopError } from '../../base/error.ts';
+import { parseTimestamp, timestampForm } from '../../base/parse-time.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
 import type { BackupEntry, BackupInfo } from '../../repo/backup-info.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
@@ -96,46 +97,18 @@ function noSet({ set, type, target }: RestoreTarget, sawBackups: boolean, unread
   });
 }
 
-const timePattern = /^(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2})(\.\d{1,6})?\s?(?:(Z)|([+-])(\d{2}):?(\d{2})?)?$/;
-
 /**
  * A recovery target time as PostgreSQL writes it: `2026-11-21 02:09:56.074+00`. Without an offset it is local time.
  * @returns seconds since the epoch, with fraction
  */
 export function parseTargetTime(text: string): number {
-  const match = timePattern.exec(text.trim());
-  if (match === null) {
+  const seconds = parseTimestamp(text);
+  if (seconds === undefined) {
     throw new BackstopError(
       'format',
       `automatic backup set selection cannot be performed with provided time '${text}'`,
-      {
-        hint: 'time format must be YYYY-MM-DD HH:MM:SS with optional msec and optional timezone (+/- HH or HHMM or HH:MM) - if timezone is omitted, local time is assumed (for UTC use +00)',
-      },
+      { hint: timestampForm },
     );
   }
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const [, , , , , , , fraction, zulu, sign, offsetHours, offsetMinutes] = match;
-  const zoned = zulu !== undefined || sign !== undefined;
-  const milliseconds = zoned
-    ? Date.UTC(year, month - 1, day, hour, minute, second)
-    : new Date(year, month - 1, day, hour, minute, second).getTime();
-  const check = new Date(milliseconds);
-  if ((zoned ? check.getUTCDate() : check.getDate()) !== day || month > 12 || hour > 23 || minute > 59 || second > 59) {
-    throw new BackstopError(
-      'format',
-      `automatic backup set selection cannot be performed with provided time '${text}'`,
-      {
-        hint: 'there is no such date or time.',
-      },
-    );
-  }
-  const offset = (Number(offsetHours ?? 0) * 60 + Number(offsetMinutes ?? 0)) * 60 * (sign === '-' ? -1 : 1);
-  return milliseconds / 1000 - offset + Number(fraction ?? 0);
+  return seconds;
 }

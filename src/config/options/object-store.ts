@@ -106,7 +106,6 @@ export const objectStoreOptions = defineOptions({
   },
   'repo-s3-endpoint': {
     type: 'string',
-    required: true,
     section: 'global',
     group: 'repo',
     commands: repoCommands,
@@ -135,8 +134,9 @@ export const objectStoreOptions = defineOptions({
   },
   'repo-s3-key-type': {
     type: 'word',
-    allow: ['shared', 'auto', 'web-id', 'pod-id', 'process'],
-    default: 'shared',
+    allow: ['shared', 'auto', 'web-id', 'pod-id', 'process', 'default'],
+    default: 'default',
+    implied: { by: ['repo-s3-key', 'repo-s3-key-secret', 'repo-s3-token'], value: 'shared' },
     section: 'global',
     group: 'repo',
     commands: repoCommands,
@@ -144,6 +144,22 @@ export const objectStoreOptions = defineOptions({
   },
   'repo-s3-kms-key-id': {
     type: 'string',
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['s3'] },
+  },
+  'repo-s3-object-lock-days': {
+    type: 'integer',
+    range: [1, 36500],
+    section: 'global',
+    group: 'repo',
+    commands: repoCommands,
+    onlyIf: { option: 'repo-type', is: ['s3'] },
+  },
+  'repo-s3-object-lock-mode': {
+    type: 'word',
+    allow: ['governance', 'compliance'],
     section: 'global',
     group: 'repo',
     commands: repoCommands,
@@ -159,7 +175,6 @@ export const objectStoreOptions = defineOptions({
   },
   'repo-s3-region': {
     type: 'string',
-    required: true,
     section: 'global',
     group: 'repo',
     commands: repoCommands,

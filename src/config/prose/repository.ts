@@ -233,23 +233,40 @@ export const objectStoreProse = {
   'repo-s3-bucket': { summary: 'S3 bucket.', help: 'The bucket that keeps the repository.' },
   'repo-s3-endpoint': {
     summary: 'S3 endpoint.',
-    help: 'The service that is valid for the region of the bucket, without the name of the bucket.',
+    help: 'The service that is valid for the region of the bucket, without the name of the bucket: s3.eu-west-1.amazonaws.com, or the URL of any other one, as https://storage.googleapis.com or http://minio:9000. Without it: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL in the environment, endpoint_url of the AWS profile, or Amazon in the region.',
   },
-  'repo-s3-key': { summary: 'S3 access key.', help: 'The public part of the credentials.' },
-  'repo-s3-key-secret': { summary: 'S3 secret access key.', help: 'The secret part of the credentials.' },
+  'repo-s3-key': {
+    summary: 'S3 access key.',
+    help: 'The public part of the credentials. Needs repo-s3-key-secret. Without both, credentials are looked for as repo-s3-key-type=default says.',
+  },
+  'repo-s3-key-secret': {
+    summary: 'S3 secret access key.',
+    help: 'The secret part of the credentials. Needs repo-s3-key.',
+  },
   'repo-s3-key-type': {
     summary: 'Kind of S3 credentials.',
-    help: 'shared: given by repo-s3-key and repo-s3-key-secret. auto: the role of this instance. web-id: a web identity token, as Kubernetes provides. pod-id: EKS pod identity. process: printed by repo-s3-process-cmd.',
+    help: 'shared: given by repo-s3-key and repo-s3-key-secret; so it is when one of them is set. auto: the role of this instance. web-id: a web identity token, as Kubernetes provides. pod-id: EKS pod identity. process: printed by repo-s3-process-cmd. default: found as other tools find them, and so it is when no key is set.\n\nThe first of these that has credentials is used: the environment (AWS_ACCESS_KEY_ID or AWS_ACCESS_KEY, AWS_SECRET_ACCESS_KEY or AWS_SECRET_KEY, AWS_SESSION_TOKEN), the profile that AWS_PROFILE names in the shared AWS files (keys, SSO, a role, a process), a web identity token, the container, the instance. check and the debug log say which one it was. pgBackRest has no such value and requires a key.',
   },
   'repo-s3-kms-key-id': {
     summary: 'KMS key for S3.',
     help: 'Objects are then encrypted by the server with this key, in addition to our own encryption.',
   },
+  'repo-s3-object-lock-days': {
+    summary: 'Days that objects stay locked.',
+    help: 'As repo-s3-object-lock-mode says. Keep it below the time after which backups expire. pgBackRest does not know this option and warns of it.',
+  },
+  'repo-s3-object-lock-mode': {
+    summary: 'Lock objects against removal.',
+    help: 'Backups and WAL are stored with a retention of repo-s3-object-lock-days in this mode: governance can be lifted by who has the permission, compliance by nobody. Files that are rewritten, as backup.info, are not locked. The bucket must have been made with object lock. pgBackRest does not know this option and warns of it.',
+  },
   'repo-s3-process-cmd': {
     summary: 'Program that prints S3 credentials.',
     help: 'The path of the program; each of its parameters is a further value. It must print JSON in the form of an AWS credential process.',
   },
-  'repo-s3-region': { summary: 'S3 region.', help: 'The region in which the bucket was created.' },
+  'repo-s3-region': {
+    summary: 'S3 region.',
+    help: 'The region in which the bucket was created. Without it: AWS_REGION or AWS_DEFAULT_REGION in the environment, the region of the AWS profile, and us-east-1 where the service is not Amazon, as most others do not care.',
+  },
   'repo-s3-requester-pays': {
     summary: 'Accept to pay for requests.',
     help: 'Needed for buckets where the requester pays.',
@@ -264,7 +281,7 @@ export const objectStoreProse = {
   },
   'repo-s3-sse-customer-key': {
     summary: 'Customer key for S3.',
-    help: 'Objects are then encrypted by the server with this key, which it does not keep.',
+    help: 'Objects are then encrypted by the server with this key, which it does not keep: 32 bytes in base64.',
   },
   'repo-s3-sts-host': {
     summary: 'Host of the token service.',
@@ -273,7 +290,7 @@ export const objectStoreProse = {
   'repo-s3-token': { summary: 'S3 session token.', help: 'The third part of temporary credentials.' },
   'repo-s3-uri-style': {
     summary: 'Where the bucket is in the address.',
-    help: 'host: BUCKET.ENDPOINT. path: ENDPOINT/BUCKET, as many compatible stores want it.',
+    help: 'host: BUCKET.ENDPOINT. path: ENDPOINT/BUCKET, as many compatible stores want it; so it is for an endpoint from the environment that is not Amazon, and for an address in place of a name.',
   },
   'repo-storage-ca-file': {
     summary: 'Authority that the certificate of the store must come from.',

@@ -4,13 +4,13 @@ import type { OptionName } from '../table.ts';
 
 export const unbuiltCommands: readonly CommandName[] = ['server', 'server-ping'];
 
-const refused = /^(repo-(azure|gcs|s3|sftp|storage|host)|pg-host|tls-server)(-|$)/;
-const network = /^(cmd-ssh|compress-level-network|io-timeout|log-subprocess|(sck|tcp|tls-cipher)-.*)$/;
+const refused = /^(repo-(azure|gcs|sftp|host)|pg-host|tls-server)(-|$)/;
+const network = /^(cmd-ssh|compress-level-network|log-subprocess|(sck|tcp|tls-cipher)-.*)$/;
 const asynchronous = /^(archive-async|archive-get-queue-max|archive-missing-retry|archive-push-batch-size|spool-path)$/;
 
 /** @returns a sentence, or undefined for an option that does what its words say */
 export function unbuiltNote(name: OptionName): string | undefined {
-  if (name === 'repo-type') return 'Not built yet: azure, gcs, s3 and sftp; they end with exit code 67.';
+  if (name === 'repo-type') return 'Not built yet: azure, gcs and sftp; they end with exit code 67.';
   if (refused.test(name)) return 'Not built yet: a command that would need it ends with exit code 67.';
   if (network.test(name)) return 'Has no effect until hosts and storage behind a network are built.';
   if (asynchronous.test(name))

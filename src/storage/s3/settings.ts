@@ -1,11 +1,16 @@
-/** A bucket as plain data, which crosses threads. Who fills it: command/open.ts, from options and the environment. */
+/**
+ * A bucket as plain data, which crosses threads.
+ *
+ * Options make `GivenS3Settings` (`command/s3-settings.ts`), which may lack what the environment or a profile has. Where the
+ * client is opened, `resolveS3Settings` (`resolve-settings.ts`) fills that in and gives `S3Settings`.
+ */
 
 /** How the key is found; the words of option repo-s3-key-type. */
 export type KeyType = 'shared' | 'auto' | 'web-id' | 'pod-id' | 'process' | 'default';
 
 export interface S3Settings {
   readonly bucket: string;
-  /** Name of the service, `https://` or `http://` and a port before and after it where given: `s3.amazonaws.com`. */
+  /** URL of the service, with its port unless it is the protocol's: `https://s3.amazonaws.com`, `http://minio:9000`. */
   readonly endpoint: string;
   readonly region: string;
   /** Where the bucket's name goes: before the endpoint, or into the path. */
@@ -13,7 +18,7 @@ export interface S3Settings {
   readonly credentials: CredentialSettings;
   /** Name of the service in the signature, `s3`. */
   readonly service: string;
-  /** Where sockets connect, when that is not what the endpoint says. */
+  /** Where sockets connect, when that is not what the endpoint says: a name or address, without brackets. */
   readonly host?: string;
   readonly port?: number;
   readonly caFile?: string;
@@ -30,6 +35,18 @@ export interface S3Settings {
   readonly ioTimeout: number;
   /** Only what was there at that time, in milliseconds since the epoch; for versioned buckets. */
   readonly targetTime?: number;
+  /** Retention of objects that are never rewritten. */
+  readonly lock?: { readonly mode: 'GOVERNANCE' | 'COMPLIANCE'; readonly days: number };
+}
+
+/**
+ * As the options say it. Absent endpoint, region and style are found later; endpoint and host are as they are written, with
+ * protocol and port if they have them; the port is there only if it was given.
+ */
+export interface GivenS3Settings extends Omit<S3Settings, 'endpoint' | 'region' | 'uriStyle'> {
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly uriStyle?: 'host' | 'path';
 }
 
 export interface CredentialSettings {
@@ -45,5 +62,10 @@ export interface CredentialSettings {
   readonly processCommand?: readonly string[];
   /** Host of the token service, with keyType web-id. */
   readonly stsHost?: string;
-  readonly region: string;
+  /** Region of a token service that a profile needs. Filled by `resolveS3Settings`. */
+  readonly region?: string;
+  /** What the token service's certificate is checked by. */
+  readonly certificates: Pick<S3Settings, 'caFile' | 'caPath'>;
+  /** Milliseconds after which a service or program that should give credentials is given up. */
+  readonly ioTimeout: number;
 }
