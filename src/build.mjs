@@ -1,10 +1,10 @@
 /**
  * Bundles the program into `dist/`: what `bin/` loads (`main.cjs`), the command line (`program-HASH.cjs`), the worker thread
- * (`thread.cjs`) and the demo.
+ * (`thread.cjs`), Amazon's SDK (`sdk-HASH.cjs`) and the demo.
  *
  * PostgreSQL starts us once for every WAL segment, so the start counts. CommonJS, because Node starts it some
  * milliseconds sooner than an ES module; one file, because reading many takes longer, and because V8's compiled code is
- * kept for the whole (`cli/code-cache.ts`). A module that is imported dynamically is in the file, but runs only then.
+ * kept for the whole (`base/code-cache.ts`). A module that is imported dynamically is in the file, but runs only then.
  *
  * npm dependencies stay outside, except those which exist as ES modules only, as Node 20.17 cannot require() them, and
  * `xxhash-wasm`, which archive-push and archive-get need: to find and compile it would take them two milliseconds.
@@ -71,34 +71,47 @@ export async function bundle(source, target) {
 }
 
 /** @returns {Promise<string>} the text of a program in one file */
-async function textOf(source, define) {
+async function textOf(source, define, more = {}) {
   const { build } = await import('esbuild');
-  const { outputFiles } = await build({ ...bundling(define), entryPoints: [source], write: false });
+  const { outputFiles } = await build({
+    ...bundling(define),
+    // the code cache wants ASCII
+    charset: 'ascii',
+    ...more,
+    entryPoints: [source],
+    write: false,
+  });
   const [{ text }] = outputFiles;
   return text.includes('importMetaUrl') ? importMetaUrl + text : text;
 }
 
-/** The command line and the worker thread. @returns {Promise<string[]>} the names of the files */
+/** Makes of a program's text what base/code-cache.ts loads: with what Node puts around a module, under a name of its own. */
+function loadable(kind, text) {
+  const content = `(function (exports, require, module, __filename, __dirname) {\n${text}\n})\n`;
+  const hash = createHash('sha256').update(content).digest('hex').slice(0, 16);
+  return { name: `${kind}-${hash}.cjs`, content };
+}
+
+/** The command line, the worker thread and the SDK. @returns {Promise<string[]>} the names of the files */
 async function buildProgram() {
-  const [main, thread] = await Promise.all([textOf('src/cli/main.ts'), textOf('src/cli/thread.ts')]);
-  // as cli/code-cache.ts loads it: with what Node puts around a module
-  const program = `(function (exports, require, module, __filename, __dirname) {\n${main}\n})\n`;
-  const hash = createHash('sha256').update(program).digest('hex').slice(0, 16);
-  const name = `program-${hash}.cjs`;
-  const entry = await textOf('src/cli/entry.ts', { __PROGRAM__: JSON.stringify(name) });
+  const sdk = loadable('sdk', await textOf('src/storage/s3/sdk.ts', {}, { external: [] }));
+  const names = { __SDK__: JSON.stringify(sdk.name) };
+  const [main, thread] = await Promise.all([textOf('src/cli/main.ts', names), textOf('src/cli/thread.ts', names)]);
+  const program = loadable('program', main);
+  const entry = await textOf('src/cli/entry.ts', { __PROGRAM__: JSON.stringify(program.name) });
   mkdirSync(join(root, 'dist'), { recursive: true });
   // What names another file comes after it: whoever starts meanwhile finds what the new main file names.
-  writeWhole(join(root, 'dist', name), program);
+  for (const { name, content } of [sdk, program]) writeWhole(join(root, 'dist', name), content);
   writeWhole(join(root, 'dist', 'thread.cjs'), thread);
   writeWhole(join(root, 'dist', 'main.cjs'), entry);
-  return [name, 'thread.cjs', 'main.cjs'];
+  return [sdk.name, program.name, 'thread.cjs', 'main.cjs'];
 }
 
 /** Builds the whole of `dist/`. */
 export async function buildAll() {
   const [current] = await Promise.all([buildProgram(), bundle('src/demo/main.ts', 'dist/demo.cjs')]);
   const old = readdirSync(join(root, 'dist'))
-    .filter(name => /^(part|program)-/.test(name) && !current.includes(name))
+    .filter(name => /^(part|program|sdk)-/.test(name) && !current.includes(name))
     .map(name => join(root, 'dist', name));
   for (const path of old) if (Date.now() - statSync(path).mtimeMs > oldFileLife) rmSync(path);
 }

@@ -16,7 +16,7 @@ export async function main(argv: readonly string[], environment: NodeJS.ProcessE
     writeAll(1, formatVersion(__VERSION__, 'text'));
     return 0;
   }
-  const { codeCacheFolder, loadProgram } = await import('./code-cache.ts');
+  const { codeCacheFolder, loadProgram } = await import('../base/code-cache.ts');
   // a value of an option may look like a command: then the code of that command serves, less well
   const kind = argv.find(isCommandName) ?? 'other';
   const loaded = loadProgram(join(__dirname, __PROGRAM__), codeCacheFolder(environment), kind);

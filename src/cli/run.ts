@@ -8,6 +8,7 @@ import { type LogLevel, ProcessLog, writeAll, writeResult } from '../base/log.ts
 import { formatSize } from '../base/units.ts';
 import { commandModules } from '../command/index.ts';
 import type { CommandModule, Session } from '../command/session.ts';
+import { describeRequests, StoreRequests } from '../command/store-requests.ts';
 import { commands, type RunCommand } from '../config/command.ts';
 import { type AfterBegin, formatOptions, formatParams, type Settings } from '../config/index.ts';
 
@@ -41,6 +42,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   );
   for (const warning of context.warnings) log.plain('warn', warning);
   const held: Lock[] = [];
+  const requests = new StoreRequests();
   let begun = false;
   const rule = commands[settings.command];
   const line = (text: string) => (rule.logLevel === 'info' ? log.info(text) : log.debug('cli::run', text));
@@ -50,6 +52,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   const end = (outcome: { readonly code: number; readonly error?: BackstopError }): void => {
     if (outcome.error !== undefined) log.error(outcome.error);
     if (!begun) return;
+    for (const text of describeRequests(requests.summaries())) log.detail(text);
     const duration = timestamp ? ` (${Math.round(clock.monotonic() - current.started)}ms)` : '';
     line(
       outcome.error === undefined
@@ -106,6 +109,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
         for (const lock of new Set([held[0], held.at(-1)])) lock?.note(progress);
         showProgress(settings, progress);
       },
+      requests,
       print: writeResult,
       afterwards: next => void afterwards.push(next as unknown as Settings),
     };

@@ -8,10 +8,12 @@ import type { FindClustersOptions, FoundClusters } from '../postgres/find-cluste
 import { StanzaRepo } from '../repo/stanza-repo.ts';
 import { openClusterStorage, openRepoStorage, type RepoSettings } from '../storage/drivers.ts';
 import type { Storage } from '../storage/storage.ts';
+import { type S3OptionSource, type S3Options, s3Settings } from './s3-settings.ts';
+import type { StoreRequests } from './store-requests.ts';
 
 /** What is read of a session here; every command that has a stanza and repositories fits. */
 export interface RepoSession {
-  readonly settings: {
+  readonly settings: S3OptionSource & {
     readonly command: string;
     readonly values: {
       readonly repo?: number | undefined;
@@ -27,7 +29,7 @@ export interface RepoSession {
         readonly 'cipher-type'?: string | undefined;
         readonly 'cipher-pass'?: string | undefined;
         readonly host?: string | undefined;
-      };
+      } & S3Options;
     }[];
     readonly clusters: readonly {
       readonly key: number;
@@ -43,6 +45,7 @@ export interface RepoSession {
   };
   readonly log: Log;
   readonly clock: Clock;
+  readonly requests: StoreRequests;
 }
 
 /** The repositories of the session as plain data, in key order; with `--repo` only that one. */
@@ -59,6 +62,9 @@ export function repoSettings(session: RepoSession): RepoSettings[] {
         ? { cipherPass: values['cipher-pass'] }
         : {}),
       ...(values.host === undefined ? {} : { host: values.host }),
+      ...(values.type === 's3' && values.host === undefined
+        ? { s3: s3Settings(settings, key, values, process.env), requests: session.requests.of(key) }
+        : {}),
     }));
 }
 

@@ -45,9 +45,15 @@ const lockModes = { governance: 'GOVERNANCE', compliance: 'COMPLIANCE' } as cons
 
 /**
  * @param key number of the repository
+ * @param environment of the process
  * @throws option-required without a bucket, option-invalid-value for a time that is none
  */
-export function s3Settings(settings: S3OptionSource, key: number, options: S3Options): GivenS3Settings {
+export function s3Settings(
+  settings: S3OptionSource,
+  key: number,
+  options: S3Options,
+  environment: NodeJS.ProcessEnv,
+): GivenS3Settings {
   const label = `repo${key}`;
   const bucket = options['s3-bucket'];
   if (bucket === undefined) {
@@ -62,6 +68,7 @@ export function s3Settings(settings: S3OptionSource, key: number, options: S3Opt
   const ioTimeout = settings.values['io-timeout'] ?? 60_000;
   return withoutUndefined({
     ...certificates,
+    environment: environmentOfS3(environment),
     bucket,
     endpoint: options['s3-endpoint'],
     region: options['s3-region'],
@@ -91,6 +98,15 @@ export function s3Settings(settings: S3OptionSource, key: number, options: S3Opt
     targetTime: targetTime(settings.values['repo-target-time']),
     lock: mode === undefined || days === undefined ? undefined : { mode: lockModes[mode], days },
   });
+}
+
+/** What S3 and those who give keys for it look at. */
+function environmentOfS3(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const wanted = /^(AWS_.*|HOME|PATH|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS)$/;
+  const entries = Object.entries(environment).filter(
+    (entry): entry is [string, string] => wanted.test(entry[0]) && entry[1] !== undefined,
+  );
+  return Object.fromEntries(entries);
 }
 
 /** @returns milliseconds since the epoch */

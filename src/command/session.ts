@@ -4,6 +4,7 @@ import type { Lock } from '../base/lock.ts';
 import type { Log } from '../base/log.ts';
 import type { CommandName, RunCommand } from '../config/command.ts';
 import type { Settings } from '../config/settings.ts';
+import type { StoreRequests } from './store-requests.ts';
 
 export interface Session<C extends CommandName = RunCommand> {
   readonly settings: Settings<C>;
@@ -23,6 +24,8 @@ export interface Session<C extends CommandName = RunCommand> {
   readonly progress: (
     progress: { readonly percentComplete: number; readonly size: number; readonly sizeComplete: number } | undefined,
   ) => void;
+  /** Counts what is asked of object stores. */
+  readonly requests: StoreRequests;
   /** Writes to standard output, for commands whose result is text. */
   readonly print: (text: string) => void;
   /**

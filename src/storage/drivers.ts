@@ -1,5 +1,7 @@
 /** The list of storage drivers: from plain settings, which cross threads, to an open storage. */
 import { BackstopError } from '../base/error.ts';
+import type { CounterMemory } from './s3/requests.ts';
+import type { GivenS3Settings } from './s3/settings.ts';
 import type { Storage } from './storage.ts';
 
 /** A repository as plain data. */
@@ -12,6 +14,10 @@ export interface RepoSettings {
   readonly cipherPass?: string;
   /** Host that holds the repository, when it is not this one. */
   readonly host?: string;
+  /** The bucket, for type s3. */
+  readonly s3?: GivenS3Settings;
+  /** Where the requests to an object store are counted, over all threads. */
+  readonly requests?: CounterMemory;
 }
 
 /**
@@ -29,6 +35,21 @@ export async function openRepoStorage(settings: RepoSettings): Promise<Storage> 
         label,
         base: settings.path === '/' ? '' : settings.path,
         links: settings.type === 'posix',
+      });
+    }
+    case 's3': {
+      if (settings.s3 === undefined || settings.requests === undefined) {
+        throw new BackstopError('assert', `${label} has no bucket`);
+      }
+      const [{ openS3Storage }, { RequestCounters }] = await Promise.all([
+        import('./s3/s3-storage.ts'),
+        import('./s3/requests.ts'),
+      ]);
+      return openS3Storage({
+        label,
+        base: settings.path.replace(/\/+$/, ''),
+        bucket: settings.s3,
+        counters: new RequestCounters(settings.requests),
       });
     }
     default:

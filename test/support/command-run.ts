@@ -3,6 +3,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { type BackstopError, isBackstopError } from '../../src/base/error.ts';
 import type { Log } from '../../src/base/log.ts';
 import type { CommandModule, Session } from '../../src/command/session.ts';
+import { StoreRequests } from '../../src/command/store-requests.ts';
 import type { RunCommand } from '../../src/config/command.ts';
 import { load } from '../../src/config/index.ts';
 
@@ -37,6 +38,7 @@ export async function runCommand<C extends RunCommand>(
       threadFile: '',
       stanzas: loaded.stanzas,
       locks: [],
+      requests: new StoreRequests(),
       progress: () => undefined,
       print: text => {
         output += text;

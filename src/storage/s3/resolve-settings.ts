@@ -35,7 +35,7 @@ export async function resolveS3Settings(given: GivenS3Settings, environment: Nod
     });
   }
   const place = endpoint ?? new URL(`https://s3.${region}.${domainOf(region)}`);
-  const { host: hostText, port, credentials, ...rest } = given;
+  const { host: hostText, port, credentials, environment: _, ...rest } = given;
   const host = hostText === undefined ? undefined : parseEndpoint(hostText, `option '${label}-storage-host'`);
   const connectPort = port ?? (host === undefined ? undefined : portOf(host));
   // where the socket goes decides whether TLS is spoken there

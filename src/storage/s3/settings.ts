@@ -44,6 +44,8 @@ export interface S3Settings {
  * protocol and port if they have them; the port is there only if it was given.
  */
 export interface GivenS3Settings extends Omit<S3Settings, 'endpoint' | 'region' | 'uriStyle'> {
+  /** What the environment says of S3: worker threads have none of their own. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly endpoint?: string;
   readonly region?: string;
   readonly uriStyle?: 'host' | 'path';

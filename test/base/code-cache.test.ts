@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { codeCacheFolder } from '../../src/cli/code-cache.ts';
+import { codeCacheFolder } from '../../src/base/code-cache.ts';
 
 let root: string;
 let cacheHome: string;
@@ -44,7 +44,7 @@ function onlyKept(): string {
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'code-cache-'));
   const outfile = join(root, 'code-cache.cjs');
-  buildSync({ entryPoints: ['src/cli/code-cache.ts'], bundle: true, platform: 'node', format: 'cjs', outfile });
+  buildSync({ entryPoints: ['src/base/code-cache.ts'], bundle: true, platform: 'node', format: 'cjs', outfile });
   writeFileSync(
     join(root, 'program-1.cjs'),
     `(function (exports, require) {

@@ -1,0 +1,223 @@
+/** One client of the service: sends requests, counts them, tries again what may pass, and says plainly what failed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isMainThread } from 'node:worker_threads';
+import { openAgent } from './connection.ts';
+import { type Credentials, openCredentials } from './credentials.ts';
+import { loadSdk, type Sdk } from './load-sdk.ts';
+import type { RequestCounters, RequestKind } from './requests.ts';
+import { resolveS3Settings } from './resolve-settings.ts';
+import { mayPass, type ServiceFailure, waitBefore } from './retry.ts';
+import { s3Error } from './s3-error.ts';
+import type { GivenS3Settings, S3Settings } from './settings.ts';
+
+/** A class of commands of the SDK. */
+type SdkCommand = new (input: never) => object;
+
+/** What a command is asked with; the bucket is known. */
+type InputOf<C extends SdkCommand> = Omit<ConstructorParameters<C>[0], 'Bucket'>;
+
+/** What a command answers. */
+type OutputOf<C extends SdkCommand> =
+  InstanceType<C> extends { resolveMiddleware(...given: never[]): (given: never) => Promise<{ output: infer O }> }
+    ? O
+    : never;
+
+export interface SendOptions {
+  /** Bytes of the body, for the count. */
+  readonly bodySize?: number;
+  readonly signal?: AbortSignal;
+}
+
+const verbs: Readonly<Record<RequestKind, string>> = {
+  list: 'LIST',
+  head: 'HEAD',
+  get: 'GET',
+  put: 'PUT',
+  'create-upload': 'POST',
+  'upload-part': 'PUT',
+  'complete-upload': 'POST',
+  'abort-upload': 'DELETE',
+  delete: 'DELETE',
+};
+
+/** An answer that lacks what it must have: the success that it claims is not believed. */
+export class FalseAnswer extends Error {
+  override readonly name = 'InternalError';
+}
+
+export class S3Access {
+  readonly sdk: Sdk;
+  readonly settings: S3Settings;
+  readonly label: string;
+  readonly counters: RequestCounters;
+  readonly credentials: Credentials;
+  readonly #endpoint: URL;
+  readonly #client: InstanceType<Sdk['S3Client']>;
+  readonly #close: () => void;
+
+  private constructor(parts: {
+    readonly sdk: Sdk;
+    readonly settings: S3Settings;
+    readonly label: string;
+    readonly counters: RequestCounters;
+    readonly credentials: Credentials;
+    readonly endpoint: URL;
+    readonly client: InstanceType<Sdk['S3Client']>;
+    readonly close: () => void;
+  }) {
+    this.sdk = parts.sdk;
+    this.settings = parts.settings;
+    this.label = parts.label;
+    this.counters = parts.counters;
+    this.credentials = parts.credentials;
+    this.#endpoint = parts.endpoint;
+    this.#client = parts.client;
+    this.#close = parts.close;
+  }
+
+  /** Loads the SDK; nothing is sent yet. */
+  static async open(label: string, given: GivenS3Settings, counters: RequestCounters): Promise<S3Access> {
+    const { environment } = given;
+    // the SDK looks into the process's
+    if (!isMainThread) Object.assign(process.env, environment);
+    const settings = await resolveS3Settings(given, environment);
+    const { sdk, keep } = await loadSdk();
+    const endpoint = new URL(settings.endpoint);
+    const agent = openAgent(endpoint, settings, environment);
+    const credentials = openCredentials(settings.credentials, environment);
+    const client = new sdk.S3Client({
+      endpoint: endpoint.href,
+      region: settings.region,
+      forcePathStyle: settings.uriStyle === 'path',
+      credentials: credentials.provider,
+      // tries are counted and bounded here, where a body that broke off is tried again too
+      maxAttempts: 1,
+      retryMode: 'standard',
+      // the signature covers a SHA-256 of the content: every server checks it, while some refuse these
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      // would wait one round trip before each body
+      expectContinueHeader: false,
+      useDualstackEndpoint: false,
+      useFipsEndpoint: false,
+      useArnRegion: false,
+      disableS3ExpressSessionAuth: true,
+      disableMultiregionAccessPoints: true,
+      defaultsMode: 'legacy',
+      // what is set here is not looked for in files of the user
+      userAgentAppId: async () => undefined,
+      defaultUserAgentProvider: async () => [['pgbackstop']],
+      requestHandler: new sdk.NodeHttpHandler({
+        ...(endpoint.protocol === 'https:' ? { httpsAgent: agent as never } : { httpAgent: agent as never }),
+        connectionTimeout: settings.ioTimeout,
+        socketTimeout: settings.ioTimeout,
+        socketAcquisitionWarningTimeout: 2 ** 31 - 1,
+      }),
+    } as never);
+    client.middlewareStack.add(
+      (next, context) => args => {
+        const request = args.request as { query?: Record<string, unknown> };
+        // for Amazon's statistics; not every service takes a parameter that it does not know
+        delete request.query?.['x-id'];
+        const { endpointV2 } = context as {
+          endpointV2?: { properties?: { authSchemes?: { signingName?: string }[] } };
+        };
+        for (const scheme of endpointV2?.properties?.authSchemes ?? []) scheme.signingName = settings.service;
+        return next(args);
+      },
+      { step: 'build', name: 'plainRequest' },
+    );
+    return new S3Access({
+      sdk,
+      settings,
+      label,
+      counters,
+      credentials,
+      endpoint,
+      client,
+      close: () => {
+        client.destroy();
+        keep();
+      },
+    });
+  }
+
+  close(): void {
+    this.#close();
+  }
+
+  /**
+   * Sends a request until it is answered, or cannot be, or has been tried for io-timeout.
+   * @param key what is named in an error
+   * @param check throws FalseAnswer for an answer that is none
+   * @throws an error of ours; file-missing for status 404
+   */
+  async send<C extends SdkCommand>(
+    kind: RequestKind,
+    key: string,
+    Command: C,
+    input: InputOf<C>,
+    check: (output: OutputOf<C>) => void = () => undefined,
+    options: SendOptions = {},
+  ): Promise<OutputOf<C>> {
+    const begun = Date.now();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.counters.request(kind, options.bodySize ?? 0);
+        const output = (await this.#client.send(
+          new Command({ ...this.#common, ...input } as never) as never,
+          options.signal === undefined ? {} : { abortSignal: options.signal },
+        )) as unknown as OutputOf<C>;
+        check(output);
+        return output;
+      } catch (thrown) {
+        if (options.signal?.aborted) throw options.signal.reason;
+        await this.#mayTryAgain(thrown, verbs[kind], key, attempt, begun);
+      }
+    }
+  }
+
+  /**
+   * Waits before the next try of something that failed.
+   * @param begun when it was first tried, or last made progress
+   * @throws the error when another try is of no use, or there is no time for it
+   */
+  async waitToRetry(thrown: unknown, key: string, attempt: number, begun: number): Promise<void> {
+    await this.#mayTryAgain(thrown, 'GET', key, attempt, begun);
+  }
+
+  get #common(): object {
+    return {
+      Bucket: this.settings.bucket,
+      ...(this.settings.requesterPays ? { RequestPayer: 'requester' } : {}),
+    };
+  }
+
+  async #mayTryAgain(thrown: unknown, verb: string, key: string, attempt: number, begun: number): Promise<void> {
+    const failure = thrown as ServiceFailure;
+    const now = Date.now();
+    const wait = waitBefore(attempt, failure, Math.random(), now);
+    // a short io-timeout, too, allows for a connection that the server had closed meanwhile
+    const inTime = now + wait - begun <= this.settings.ioTimeout || attempt <= 2;
+    if (mayPass(failure) && inTime) {
+      this.counters.retry();
+      await sleep(wait);
+      return;
+    }
+    throw s3Error(thrown, {
+      verb,
+      key,
+      label: this.label,
+      endpoint: this.#endpoint,
+      settings: this.settings,
+      ...(attempt > 1 ? { triedFor: now - begun } : {}),
+    });
+  }
+}
+
+/** The headers of an object that is encrypted with a key of ours. */
+export function customerKey(settings: S3Settings): object {
+  return settings.sseCustomerKey === undefined
+    ? {}
+    : { SSECustomerAlgorithm: 'AES256', SSECustomerKey: settings.sseCustomerKey };
+}

@@ -1,0 +1,145 @@
+/** Sockets to the service: kept open, bounded, to the host that the options name, with the certificates they name. */
+import { readdirSync, readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { checkServerIdentity } from 'node:tls';
+import { systemError } from '../../base/error.ts';
+import type { S3Settings } from './settings.ts';
+
+/** Where systems keep the certificates they trust, which Node itself does not look at. */
+const systemBundles = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/** Most sockets of one thread. More requests wait for a free one. */
+const socketLimit = 32;
+
+type ConnectionSettings = Pick<S3Settings, 'host' | 'port' | 'caFile' | 'caPath' | 'verifyTls'>;
+
+/** An agent for the endpoint's protocol. Destroy it to close its sockets. */
+export function openAgent(
+  endpoint: URL,
+  settings: ConnectionSettings,
+  environment: NodeJS.ProcessEnv,
+): http.Agent | https.Agent {
+  const kept = { keepAlive: true, maxSockets: socketLimit, scheduling: 'lifo' } as const;
+  // what the sockets connect to; the request itself keeps the endpoint's name
+  const place = {
+    ...(settings.host === undefined ? {} : { host: settings.host }),
+    ...(settings.port === undefined ? {} : { port: settings.port }),
+  };
+  if (endpoint.protocol === 'http:') return new PlacedHttpAgent(kept, place);
+  const certificates = settings.verifyTls ? trustedCertificates(settings, environment) : undefined;
+  return new PlacedHttpsAgent(
+    {
+      ...kept,
+      rejectUnauthorized: settings.verifyTls,
+      ...(certificates === undefined ? {} : { ca: certificates }),
+    },
+    place,
+  );
+}
+
+interface Place {
+  readonly host?: string;
+  readonly port?: number;
+}
+
+class PlacedHttpAgent extends http.Agent {
+  readonly #place: Place;
+  constructor(options: http.AgentOptions, place: Place) {
+    super(options);
+    this.#place = place;
+  }
+  override createConnection(...[options, callback]: Parameters<http.Agent['createConnection']>) {
+    return super.createConnection({ ...options, ...this.#place }, callback);
+  }
+}
+
+class PlacedHttpsAgent extends https.Agent {
+  readonly #place: Place;
+  constructor(options: https.AgentOptions, place: Place) {
+    super(options);
+    this.#place = place;
+  }
+  override createConnection(...[options, callback]: Parameters<https.Agent['createConnection']>) {
+    const { host } = this.#place;
+    const endpointHost = (options as { readonly host?: string | null }).host ?? '';
+    const name = host === undefined || isIP(host) !== 0 ? endpointHost : host;
+    return super.createConnection(
+      {
+        ...options,
+        ...this.#place,
+        ...(isIP(name) === 0 ? { servername: name } : {}),
+        // as pgBackRest, a certificate for the host that is connected to is right; so is one for the endpoint
+        checkServerIdentity: (_name: string, certificate: Parameters<typeof checkServerIdentity>[1]) => {
+          const wrong = checkServerIdentity(host ?? endpointHost, certificate);
+          return wrong !== undefined && host !== undefined ? checkServerIdentity(endpointHost, certificate) : wrong;
+        },
+      } as typeof options,
+      callback,
+    );
+  }
+}
+
+/**
+ * The certificates to trust: those of the options, else the system's, as OpenSSL's programs have them.
+ * @returns undefined when there are none: Node then has its own
+ * @throws file-open for a file or folder of the options that cannot be read
+ */
+function trustedCertificates(settings: ConnectionSettings, environment: NodeJS.ProcessEnv): string[] | undefined {
+  const { caFile, caPath } = settings;
+  if (caFile === undefined && caPath === undefined) {
+    for (const path of [environment.SSL_CERT_FILE, ...systemBundles]) {
+      const text = path === undefined ? undefined : readIfThere(path);
+      if (text !== undefined) return [text, ...extra(environment)];
+    }
+    return undefined;
+  }
+  return [
+    ...(caFile === undefined ? [] : [readCertificates(caFile)]),
+    ...(caPath === undefined ? [] : certificatesIn(caPath)),
+  ];
+}
+
+/** Node adds these to its own list only, which ours replaces. */
+function extra({ NODE_EXTRA_CA_CERTS: path }: NodeJS.ProcessEnv): string[] {
+  const text = path === undefined || path === '' ? undefined : readIfThere(path);
+  return text === undefined ? [] : [text];
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return undefined; // not this system's place, or not for us: the next, or Node's own list
+  }
+}
+
+function readCertificates(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch (error) {
+    throw systemError(error, { missing: 'file-missing', other: 'file-open' }, `unable to read certificates '${path}'`);
+  }
+}
+
+function certificatesIn(path: string): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(path);
+  } catch (error) {
+    throw systemError(
+      error,
+      { missing: 'path-missing', other: 'path-open' },
+      `unable to list certificates in '${path}'`,
+    );
+  }
+  const texts = names.map(name => readIfThere(join(path, name)) ?? '');
+  return texts.filter(text => text.includes('-----BEGIN'));
+}

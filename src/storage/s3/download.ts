@@ -1,0 +1,401 @@
+/**
+ * A file on its way from the service. It is asked for with one request, which is enough where the network is quick. Where
+ * the reader waits for it most of the time, the rest is asked for in ranges, several at once: services give a connection
+ * some 90 MB/s, and many of them that each.
+ */
+import type { IncomingMessage } from 'node:http';
+import { BackstopError, isKind } from '../../base/error.ts';
+import type { ByteSource, ReadOptions } from '../storage.ts';
+import type { ByteBudget } from './budget.ts';
+import { customerKey, FalseAnswer, type S3Access } from './client.ts';
+
+const mebibyte = 1024 * 1024;
+
+/** Bytes of one of several ranges that are asked for at once. */
+const rangeSize = 8 * mebibyte;
+/** Most ranges of one file at once. */
+const rangeLimit = 4;
+/** Bytes of an answer that may lie here unread. */
+const backlogLimit = 4 * mebibyte;
+/** A single answer is judged after this many bytes. */
+const trialSize = 8 * mebibyte;
+/** Bytes a second at which a single answer is quick enough. */
+const quickEnough = 250e6;
+
+export interface DownloadOptions extends ReadOptions {
+  /** Which version of the file, in a bucket that keeps them. */
+  readonly versionId?: string;
+}
+
+/** One request's bytes, from an offset up to a limit; asks again for the rest when the answer breaks off. */
+class Range {
+  readonly #access: S3Access;
+  readonly #key: string;
+  readonly #versionId: string | undefined;
+  /** Next byte that will come. */
+  #at: number;
+  /** First byte that is not wanted any more; undefined: all there are. */
+  #end: number | undefined;
+  readonly #chunks: Buffer[] = [];
+  #backlog = 0;
+  /** Bytes of the first chunk that were taken. */
+  #taken = 0;
+  #body: IncomingMessage | undefined;
+  #over = false;
+  #failure: unknown;
+  #wake: () => void = () => undefined;
+  #attempt = 1;
+  #progressAt = Date.now();
+  #closed = false;
+  readonly #bounded: boolean;
+  /** Tag of the version that is being read. */
+  tag: string | undefined;
+  /** Bytes of the whole file; known once there was an answer. */
+  fileSize: number | undefined;
+
+  constructor(
+    access: S3Access,
+    key: string,
+    options: DownloadOptions & { readonly tag?: string | undefined },
+    bounded: boolean,
+  ) {
+    this.#access = access;
+    this.#key = key;
+    this.#versionId = options.versionId;
+    this.#at = options.offset ?? 0;
+    this.#end = options.length === undefined ? undefined : this.#at + options.length;
+    this.tag = options.tag;
+    this.#bounded = bounded;
+  }
+
+  /** Next byte that has not come yet. */
+  get position(): number {
+    return this.#at;
+  }
+
+  /** Sends the request. @throws file-missing, or another error of ours */
+  async open(): Promise<void> {
+    for (;;) {
+      try {
+        await this.#request();
+        return;
+      } catch (error) {
+        if (!(error instanceof FalseAnswer)) throw error;
+        await this.#access.waitToRetry(error, this.#key, this.#attempt++, this.#progressAt);
+      }
+    }
+  }
+
+  /** Sends the request; a failure is told by take(). */
+  start(): void {
+    this.#follow(this.open());
+  }
+
+  /** Copies what is there. @returns 0 at the end; undefined when the next bytes have yet to come */
+  take(into: Uint8Array): number | undefined {
+    let filled = 0;
+    while (filled < into.length) {
+      const [chunk] = this.#chunks;
+      if (chunk === undefined) break;
+      const count = Math.min(chunk.length - this.#taken, into.length - filled);
+      into.set(chunk.subarray(this.#taken, this.#taken + count), filled);
+      filled += count;
+      this.#taken += count;
+      if (this.#taken === chunk.length) {
+        this.#chunks.shift();
+        this.#taken = 0;
+      }
+    }
+    this.#backlog -= filled;
+    if (filled > 0 && this.#backlog < backlogLimit / 2 && this.#body?.isPaused()) this.#body.resume();
+    if (filled > 0 || into.length === 0) return filled;
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#over ? 0 : undefined;
+  }
+
+  /** Until take() has something to give. */
+  async wait(): Promise<void> {
+    if (this.#chunks.length > 0 || this.#over || this.#failure !== undefined) return;
+    await new Promise<void>(wake => {
+      this.#wake = wake;
+    });
+  }
+
+  /** Takes no more bytes than those that have come. */
+  cut(): void {
+    this.#end = this.#at;
+    this.#over = true;
+    this.#drop();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#chunks.length = 0;
+    this.#drop();
+    this.#wake();
+  }
+
+  #drop(): void {
+    const body = this.#body;
+    this.#body = undefined;
+    if (body === undefined || body.complete) return;
+    // an answer that is not read to its end cannot share its connection with the next
+    body.on('error', () => undefined);
+    body.destroy();
+  }
+
+  async #request(): Promise<void> {
+    const { sdk, settings } = this.#access;
+    const partial = this.#at > 0 || this.#end !== undefined;
+    if (this.#end !== undefined && this.#end <= this.#at) {
+      this.#over = true;
+      return;
+    }
+    const begin = this.#at;
+    let output: Awaited<ReturnType<typeof ask>>;
+    const ask = () =>
+      this.#access.send('get', this.#key, sdk.GetObjectCommand, {
+        Key: this.#key,
+        ...(this.#versionId === undefined ? {} : { VersionId: this.#versionId }),
+        ...(partial ? { Range: `bytes=${begin}-${this.#end === undefined ? '' : this.#end - 1}` } : {}),
+        ...(this.tag === undefined ? {} : { IfMatch: this.tag }),
+        ...customerKey(settings),
+      });
+    try {
+      output = await ask();
+    } catch (error) {
+      const status = (error as { cause?: { $metadata?: { httpStatusCode?: number } } }).cause?.$metadata
+        ?.httpStatusCode;
+      // there is nothing from this offset on
+      if (status === 416) {
+        this.#over = true;
+        return;
+      }
+      if (status === 412) throw changed(this.#key);
+      throw error;
+    }
+    const body = output.Body as IncomingMessage | undefined;
+    if (body === undefined || output.ContentLength === undefined)
+      throw new FalseAnswer('the answer to a read has no content');
+    // closed while it was asked for
+    if (this.#closed) {
+      body.on('error', () => undefined);
+      body.destroy();
+      return;
+    }
+    if (this.tag !== undefined && output.ETag !== undefined && output.ETag !== this.tag) {
+      body.destroy();
+      throw changed(this.#key);
+    }
+    this.tag ??= output.ETag;
+    let skip = 0;
+    let expected = output.ContentLength;
+    const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(output.ContentRange ?? '');
+    if (range !== null) {
+      if (Number(range[1]) !== begin) throw new FalseAnswer('the answer is another range than was asked for');
+      this.fileSize = Number(range[3]);
+    } else {
+      this.fileSize = output.ContentLength;
+      // a server that knows no ranges sends all
+      if (partial) {
+        skip = begin;
+        expected = Math.max(0, Math.min(this.#end ?? output.ContentLength, output.ContentLength) - begin);
+      }
+    }
+    this.#receive(body, skip, expected);
+  }
+
+  #receive(body: IncomingMessage, skip: number, expected: number): void {
+    let toSkip = skip;
+    let missing = expected;
+    this.#body = body;
+    if (expected === 0) {
+      this.#over = true;
+      body.resume();
+      this.#wake();
+      return;
+    }
+    body.on('data', (data: Buffer) => {
+      if (this.#body !== body) return;
+      let chunk = data;
+      if (toSkip > 0) {
+        const skipped = Math.min(toSkip, chunk.length);
+        toSkip -= skipped;
+        chunk = chunk.subarray(skipped);
+      }
+      if (chunk.length > missing) chunk = chunk.subarray(0, missing);
+      if (chunk.length === 0) return;
+      missing -= chunk.length;
+      this.#at += chunk.length;
+      this.#backlog += chunk.length;
+      this.#access.counters.received(chunk.length);
+      this.#chunks.push(chunk);
+      this.#attempt = 1;
+      this.#progressAt = Date.now();
+      if (missing === 0) {
+        this.#over = true;
+        if (!body.complete && skip > 0) this.#drop();
+      } else if (!this.#bounded && this.#backlog >= backlogLimit) body.pause();
+      this.#wake();
+    });
+    const broken = (error: Error) => {
+      if (this.#body !== body || this.#over || this.#closed) return;
+      this.#body = undefined;
+      this.#resume(error);
+    };
+    body.on('error', broken);
+    body.on('close', () => broken(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })));
+    body.on('end', () => broken(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })));
+  }
+
+  /** Asks for what is still missing of the same version. */
+  #resume(cause: unknown): void {
+    const again = async () => {
+      await this.#access.waitToRetry(cause, this.#key, this.#attempt++, this.#progressAt);
+      if (!this.#closed) await this.open();
+    };
+    this.#follow(again());
+  }
+
+  #follow(work: Promise<void>): void {
+    work.then(
+      () => this.#wake(),
+      (error: unknown) => {
+        this.#failure = error;
+        this.#wake();
+      },
+    );
+  }
+}
+
+function changed(key: string): BackstopError {
+  return new BackstopError('file-read', `'${key}' was replaced while it was read`, {
+    hint: 'is another process writing to this repository?',
+  });
+}
+
+/** A file being read. */
+export class Download implements ByteSource {
+  readonly #access: S3Access;
+  readonly #key: string;
+  readonly #options: DownloadOptions;
+  readonly #budget: ByteBudget;
+  readonly #ranges: Range[] = [];
+  /** Bytes of the budget that each range after the first holds. */
+  readonly #held = new Map<Range, number>();
+  readonly #begun = Date.now();
+  #waited = 0;
+  #given = 0;
+  #judged = false;
+  /** Where the next range begins; undefined while one request is enough. */
+  #next: number | undefined;
+  #end: number | undefined;
+
+  private constructor(access: S3Access, key: string, budget: ByteBudget, options: DownloadOptions) {
+    this.#access = access;
+    this.#key = key;
+    this.#budget = budget;
+    this.#options = options;
+  }
+
+  /** Asks for the file. @throws file-missing with the text that every driver has */
+  static async open(
+    access: S3Access,
+    key: string,
+    path: string,
+    budget: ByteBudget,
+    options: DownloadOptions,
+  ): Promise<Download> {
+    const download = new Download(access, key, budget, options);
+    const range = new Range(access, key, options, false);
+    try {
+      await range.open();
+    } catch (error) {
+      if (!isKind(error, 'file-missing')) throw error;
+      throw new BackstopError('file-missing', `unable to open missing file '${path}' for read`, { cause: error });
+    }
+    download.#ranges.push(range);
+    return download;
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    for (;;) {
+      const [range] = this.#ranges;
+      if (range === undefined) return 0;
+      const count = range.take(into);
+      if (count === undefined) {
+        const from = Date.now();
+        await range.wait();
+        this.#waited += Date.now() - from;
+      } else if (count > 0 || into.length === 0) {
+        this.#given += count;
+        this.#judge(range);
+        return count;
+      } else {
+        this.#ranges.shift();
+        this.#release(range);
+        this.#fill(range);
+      }
+    }
+  }
+
+  close(): void {
+    for (const range of this.#ranges.splice(0)) {
+      range.close();
+      this.#release(range);
+    }
+    this.#next = undefined;
+  }
+
+  /** Is one answer too slow for the reader? Then the rest comes in several. */
+  #judge(range: Range): void {
+    if (this.#judged || this.#given < trialSize) return;
+    this.#judged = true;
+    const { offset = 0, length } = this.#options;
+    const fileEnd = range.fileSize ?? 0;
+    const end = length === undefined ? fileEnd : Math.min(fileEnd, offset + length);
+    const took = Math.max(1, Date.now() - this.#begun);
+    const slow = this.#waited > took / 2 && (this.#given / took) * 1000 < quickEnough;
+    if (!slow || end - range.position < 2 * rangeSize) return;
+    range.cut();
+    this.#next = range.position;
+    this.#end = end;
+    this.#ask(range.tag, true);
+  }
+
+  /** After a range: the next ones, if there are any. */
+  #fill(last: Range): void {
+    if (this.#next === undefined || this.#end === undefined) return;
+    this.#ask(last.tag, this.#ranges.length === 0);
+  }
+
+  /** @param must one is asked for, whatever the budget says: who reads must get on */
+  #ask(tag: string | undefined, must: boolean): void {
+    let needed = must;
+    while (this.#next !== undefined && this.#end !== undefined && this.#next < this.#end) {
+      if (this.#ranges.length >= rangeLimit) return;
+      const length = Math.min(rangeSize, this.#end - this.#next);
+      const held = this.#budget.tryTake(length);
+      if (!held && !needed) return;
+      needed = false;
+      const { versionId } = this.#options;
+      const range = new Range(
+        this.#access,
+        this.#key,
+        { offset: this.#next, length, tag, ...(versionId === undefined ? {} : { versionId }) },
+        true,
+      );
+      if (held) this.#held.set(range, length);
+      range.start();
+      this.#ranges.push(range);
+      this.#next += length;
+    }
+  }
+
+  #release(range: Range): void {
+    const held = this.#held.get(range);
+    if (held === undefined) return;
+    this.#held.delete(range);
+    this.#budget.give(held);
+  }
+}

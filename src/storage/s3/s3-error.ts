@@ -1,0 +1,218 @@
+/** Turns what the SDK throws into errors that say what failed, with pgBackRest's kinds, and what to do about it. */
+import { STATUS_CODES } from 'node:http';
+import { BackstopError, type ErrorKind, isBackstopError } from '../../base/error.ts';
+import { type ServiceFailure, statusOf } from './retry.ts';
+import type { S3Settings } from './settings.ts';
+
+/** What was asked, for the message. */
+export interface Asked {
+  /** `GET`, `PUT`, ... */
+  readonly verb: string;
+  /** Path within the repository or the prefix of a list. */
+  readonly key: string;
+  readonly label: string;
+  readonly endpoint: URL;
+  readonly settings: Pick<S3Settings, 'bucket' | 'region' | 'host' | 'port' | 'uriStyle'>;
+  /** Milliseconds that it has been tried for, when it was tried more than once. */
+  readonly triedFor?: number;
+}
+
+/** @returns an error of ours; one that is already is returned as it is */
+export function s3Error(thrown: unknown, asked: Asked): BackstopError {
+  if (isBackstopError(thrown)) return thrown;
+  const failure = thrown as ServiceFailure;
+  const status = statusOf(failure);
+  return status === undefined || status < 300 ? connectionError(failure, asked) : answerError(failure, status, asked);
+}
+
+/** The service answered, and said no. */
+function answerError(failure: ServiceFailure, status: number, asked: Asked): BackstopError {
+  const { name, message } = failure;
+  const reason = STATUS_CODES[status];
+  const content =
+    name === undefined || /^(\d+|Unknown\w*|Error)$/.test(name) ? (message ?? '') : `${name}: ${message ?? ''}`;
+  const text = [
+    `HTTP request failed with ${status}${reason === undefined ? '' : ` (${reason})`}:`,
+    '*** Path/Query ***:',
+    `${asked.verb} ${asked.settings.bucket}/${asked.key} at ${asked.endpoint.host}`,
+    ...(content === '' || content === 'UnknownError' ? [] : ['*** Response Content ***:', content]),
+  ].join('\n');
+  const hint = hintOf(failure, status, asked);
+  return new BackstopError(status === 404 && name !== 'NoSuchBucket' ? 'file-missing' : 'protocol', text, {
+    cause: failure,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+function hintOf(failure: ServiceFailure, status: number, asked: Asked): string[] | undefined {
+  const { label, settings } = asked;
+  switch (failure.name) {
+    case 'NoSuchBucket':
+      return [
+        `bucket '${settings.bucket}' does not exist: pgbackrest does not make buckets.`,
+        `make it with the service's console or a client, e.g. 'aws s3api create-bucket --bucket ${settings.bucket}', or correct option ${label}-s3-bucket.`,
+      ];
+    case 'InvalidAccessKeyId':
+      return [`is ${label}-s3-key right? The service does not know this key.`];
+    case 'SignatureDoesNotMatch':
+      return [
+        `is ${label}-s3-key-secret right? The key is known, but the signature is not that of its secret.`,
+        `is ${label}-s3-region right?`,
+      ];
+    case 'ExpiredToken':
+    case 'ExpiredTokenException':
+    case 'InvalidToken':
+    case 'TokenRefreshRequired':
+      return [
+        'the temporary credentials have expired or are wrong: renew the token, or use credentials that renew themselves.',
+      ];
+    case 'RequestTimeTooSkewed':
+      return [`${skew(failure)}: set the clock of this host (chrony, systemd-timesyncd).`];
+    case 'AuthorizationHeaderMalformed':
+    case 'PermanentRedirect':
+    case 'IllegalLocationConstraintException':
+    case 'TemporaryRedirect':
+      return [regionHint(failure, asked)];
+    case 'InvalidObjectState':
+      return ['the object was moved to an archive tier: restore it there first.'];
+    case 'XAmzContentSHA256Mismatch':
+    case 'BadDigest':
+      return ['the content changed on its way: is there a proxy that alters requests?'];
+    default:
+  }
+  if (status === 301 || status === 307 || status === 308) return [regionHint(failure, asked)];
+  if (status === 403 && Math.abs(skewSeconds(failure) ?? 0) > 300)
+    return [`${skew(failure)}: set the clock of this host.`];
+  if (status === 401 || status === 403) {
+    return [
+      `may the credentials ${permission(asked.verb)} in bucket '${settings.bucket}'? See the policy of the user or role, and of the bucket.`,
+    ];
+  }
+  if (status === 400 && asked.endpoint.protocol === 'http:') {
+    return [`does the service speak TLS only? Then ${label}-s3-endpoint begins with https:// or has no protocol.`];
+  }
+  if (status >= 500 || status === 429 || status === 408)
+    return ['the service is overloaded or out of order: try again later.'];
+  return undefined;
+}
+
+const permission = (verb: string): string =>
+  ({ GET: 'read', HEAD: 'read', LIST: 'list', PUT: 'write', POST: 'write', DELETE: 'delete' })[verb] ?? 'do this';
+
+function regionHint(failure: ServiceFailure, { label, settings }: Asked): string {
+  const region =
+    failure.$response?.headers?.['x-amz-bucket-region'] ??
+    /expecting '([a-z0-9-]+)'/.exec(failure.message ?? '')?.[1] ??
+    (failure as { readonly Region?: string }).Region;
+  return region === undefined
+    ? `is ${label}-s3-region=${settings.region} the region of bucket '${settings.bucket}'?`
+    : `bucket '${settings.bucket}' is in region '${region}': set ${label}-s3-region=${region}.`;
+}
+
+/** Seconds that the server's clock is before ours, by the date of its answer. */
+function skewSeconds(failure: ServiceFailure): number | undefined {
+  const date = failure.$response?.headers?.date;
+  const server = date === undefined ? Number.NaN : Date.parse(date);
+  return Number.isNaN(server) ? undefined : Math.round((server - Date.now()) / 1000);
+}
+
+function skew(failure: ServiceFailure): string {
+  const seconds = skewSeconds(failure);
+  if (seconds === undefined || seconds === 0) return 'the clocks of this host and of the service differ too much';
+  return `the clock of this host is ${Math.abs(seconds)} seconds ${seconds > 0 ? 'behind' : 'ahead of'} that of the service`;
+}
+
+/** There was no answer. */
+function connectionError(failure: ServiceFailure, asked: Asked): BackstopError {
+  const { endpoint, settings, label } = asked;
+  const host =
+    settings.host ?? (settings.uriStyle === 'host' ? `${settings.bucket}.${endpoint.hostname}` : endpoint.hostname);
+  const port = settings.port ?? (Number(endpoint.port) || (endpoint.protocol === 'https:' ? 443 : 80));
+  const place = `${host}:${port}`;
+  const [kind, message, hint] = reasonOf(failure, place, label, endpoint.protocol === 'https:');
+  const tried = asked.triedFor === undefined ? '' : ` (tried for ${Math.round(asked.triedFor / 1000)}s)`;
+  return new BackstopError(kind, `${message}${tried}`, { cause: failure, hint });
+}
+
+/** OpenSSL's names of what is wrong with a certificate, with its numbers as pgBackRest prints them. */
+const certificateFailures: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: '[18] self-signed certificate',
+  SELF_SIGNED_CERT_IN_CHAIN: '[19] self-signed certificate in certificate chain',
+  UNABLE_TO_GET_ISSUER_CERT: '[2] unable to get issuer certificate',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: '[20] unable to get local issuer certificate',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: '[21] unable to verify the first certificate',
+  CERT_HAS_EXPIRED: '[10] certificate has expired',
+  CERT_NOT_YET_VALID: '[9] certificate is not yet valid',
+  CERT_UNTRUSTED: '[27] certificate not trusted',
+  CERT_REVOKED: '[23] certificate revoked',
+};
+
+function reasonOf(failure: ServiceFailure, place: string, label: string, tls: boolean): [ErrorKind, string, string[]] {
+  const code = failure.code ?? '';
+  const wrong = certificateFailures[code];
+  if (wrong !== undefined) {
+    return [
+      'crypto',
+      `unable to verify certificate presented by '${place}': ${wrong}`,
+      [
+        `give the certificate of its authority with ${label}-storage-ca-file or ${label}-storage-ca-path;`,
+        `${label}-storage-verify-tls=n trusts whoever answers: for tests only.`,
+      ],
+    ];
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return [
+      'crypto',
+      `unable to find hostname '${place.replace(/:\d+$/, '')}' in certificate common name or subject alternative names`,
+      [
+        `is this the right server? Names in its certificate: ${namesOf(failure)}.`,
+        `with ${label}-s3-uri-style=path the bucket is not part of the name.`,
+      ],
+    ];
+  }
+  if (tls && /wrong version number|packet length too long|EPROTO|ERR_SSL/i.test(`${code} ${failure.message ?? ''}`)) {
+    return [
+      'service',
+      `unable to speak TLS with '${place}': ${failure.message?.replace(/^[0-9A-F]+:error:/, '').trim() ?? code}`,
+      [
+        `does the service speak plain http there? Then ${label}-s3-endpoint begins with http://, or ${label}-storage-port is another.`,
+      ],
+    ];
+  }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return [
+      'host-connect',
+      `unable to get address for '${place.replace(/:\d+$/, '')}': ${code === 'ENOTFOUND' ? '[-2] Name or service not known' : '[-3] Temporary failure in name resolution'}`,
+      [
+        `is ${label}-s3-endpoint right, and does this host resolve it?`,
+        `with ${label}-s3-uri-style=path the bucket is not part of the name; ${label}-storage-host names another host to connect to.`,
+      ],
+    ];
+  }
+  if (failure.name === 'TimeoutError' && !code.startsWith('E')) {
+    return ['protocol', `timeout waiting for '${place}'`, ['is the service up, and io-timeout long enough for it?']];
+  }
+  const system = failure.errno === undefined ? '' : `[${Math.abs(failure.errno)}] `;
+  const words: Readonly<Record<string, string>> = {
+    ECONNREFUSED: 'Connection refused',
+    ECONNRESET: 'Connection reset by peer',
+    ETIMEDOUT: 'Connection timed out',
+    EHOSTUNREACH: 'No route to host',
+    ENETUNREACH: 'Network is unreachable',
+    EPIPE: 'Broken pipe',
+  };
+  return [
+    code === 'ECONNRESET' || code === 'EPIPE' || code.startsWith('HPE_') ? 'protocol' : 'host-connect',
+    `unable to connect to '${place}': ${system}${words[code] ?? failure.message ?? code}`,
+    code.startsWith('HPE_') || code === 'ECONNRESET' || failure.message === 'socket hang up'
+      ? [`does something else than S3 answer there, or TLS where ${label}-s3-endpoint says http://?`]
+      : ['is the service up, and may this host connect to it?'],
+  ];
+}
+
+function namesOf(failure: ServiceFailure): string {
+  const { cert } = failure as {
+    readonly cert?: { readonly subjectaltname?: string; readonly subject?: { CN?: string } };
+  };
+  return cert?.subjectaltname ?? cert?.subject?.CN ?? 'none';
+}

@@ -1,0 +1,149 @@
+/**
+ * A repository in a bucket. A file is an object; a directory is nothing but the beginning of names. What is written is seen
+ * when it is whole, and is durable once the service has answered.
+ */
+import { basename } from 'node:path';
+import { isKind } from '../../base/error.ts';
+import type { ByteSink, ByteSource, FileInfo, ReadOptions, Storage, WriteOptions } from '../storage.ts';
+import { ByteBudget } from './budget.ts';
+import { customerKey, S3Access } from './client.ts';
+import { Download } from './download.ts';
+import { type ListedObject, type ListedPage, listPages, listPagesAt } from './listing.ts';
+import { Removal } from './removal.ts';
+import type { RequestCounters } from './requests.ts';
+import type { GivenS3Settings } from './settings.ts';
+import { UploadSink } from './upload.ts';
+
+/** Bytes on their way to and from the service, over all files of a thread, beside one part or answer of each file. */
+const budgetSize = 32 * 1024 * 1024;
+
+export interface S3StorageSettings {
+  readonly label: string;
+  /** Path of the repository, without a slash at its end; empty for the whole bucket. */
+  readonly base: string;
+  readonly bucket: GivenS3Settings;
+  readonly counters: RequestCounters;
+}
+
+/** Opens the driver. Nothing is asked of the service yet. */
+export async function openS3Storage(settings: S3StorageSettings): Promise<Storage> {
+  return new S3Storage(await S3Access.open(settings.label, settings.bucket, settings.counters), settings.base);
+}
+
+class S3Storage implements Storage {
+  readonly label: string;
+  readonly #access: S3Access;
+  readonly #base: string;
+  readonly #budget = new ByteBudget(budgetSize);
+  readonly #removal: Removal;
+
+  constructor(access: S3Access, base: string) {
+    this.label = access.label;
+    this.#access = access;
+    this.#base = base;
+    this.#removal = new Removal(access);
+  }
+
+  async info(path: string): Promise<FileInfo | undefined> {
+    const key = this.#key(path);
+    const found = key === '' ? undefined : await this.#find(key);
+    if (found !== undefined) return fileInfo(basename(path), found);
+    // a directory is there when something is in it
+    for await (const { objects, folders } of this.#pages(key === '' ? '' : `${key}/`, false)) {
+      if (objects.length + folders.length > 0) return pathInfo(basename(path));
+    }
+    return undefined;
+  }
+
+  async list(path: string, options: { readonly prefix?: string } = {}): Promise<FileInfo[]> {
+    const folder = this.#folder(path);
+    const found: FileInfo[] = [];
+    for await (const { objects, folders } of this.#pages(folder + (options.prefix ?? ''), false)) {
+      for (const prefix of folders) found.push(pathInfo(prefix.slice(folder.length, -1)));
+      // consoles make an empty object that stands for the directory itself
+      for (const object of objects) {
+        if (object.key.length > folder.length) found.push(fileInfo(object.key.slice(folder.length), object));
+      }
+    }
+    return found;
+  }
+
+  async names(path: string, options: { readonly prefix?: string } = {}): Promise<string[]> {
+    return (await this.list(path, options)).map(({ name }) => name);
+  }
+
+  async read(path: string, options: ReadOptions = {}): Promise<ByteSource> {
+    const key = this.#key(path);
+    const version = this.#access.settings.targetTime === undefined ? undefined : await this.#find(key);
+    return Download.open(this.#access, key, path, this.#budget, {
+      ...options,
+      // what was not there at that time is asked for by a version that cannot be: the answer is the same as for any missing file
+      ...(version?.versionId === undefined ? {} : { versionId: version.versionId }),
+    });
+  }
+
+  async write(path: string, options: WriteOptions = {}): Promise<ByteSink> {
+    return new UploadSink(this.#access, this.#key(path), this.#budget, options);
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#removal.one(this.#key(path));
+  }
+
+  async removeTree(path: string): Promise<void> {
+    await this.#removal.tree(this.#folder(path));
+  }
+
+  async close(): Promise<void> {
+    this.#access.close();
+  }
+
+  /** Name of an object: the path without the slash at its beginning. */
+  #key(path: string): string {
+    return (this.#base + path).replace(/^\/+/, '').replace(/\/+$/, '');
+  }
+
+  #folder(path: string): string {
+    const key = this.#key(path);
+    return key === '' ? '' : `${key}/`;
+  }
+
+  #pages(prefix: string, deep: boolean): AsyncGenerator<ListedPage> {
+    const { targetTime } = this.#access.settings;
+    return targetTime === undefined
+      ? listPages(this.#access, prefix, deep)
+      : listPagesAt(this.#access, prefix, deep, targetTime);
+  }
+
+  async #find(key: string): Promise<ListedObject | undefined> {
+    if (this.#access.settings.targetTime !== undefined) {
+      for await (const { objects } of this.#pages(key, false)) {
+        const found = objects.find(object => object.key === key);
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    }
+    try {
+      const { ContentLength, LastModified } = await this.#access.send('head', key, this.#access.sdk.HeadObjectCommand, {
+        Key: key,
+        ...customerKey(this.#access.settings),
+      });
+      return { key, size: ContentLength ?? 0, mtime: Math.floor((LastModified?.getTime() ?? 0) / 1000) };
+    } catch (error) {
+      if (isKind(error, 'file-missing')) return undefined;
+      throw error;
+    }
+  }
+}
+
+const nothing = { mode: 0, userId: 0, groupId: 0 };
+
+const pathInfo = (name: string): FileInfo => ({ name, type: 'path', size: 0, mtime: 0, ...nothing });
+
+const fileInfo = (name: string, { size, mtime }: ListedObject): FileInfo => ({
+  name,
+  type: 'file',
+  size,
+  mtime,
+  ...nothing,
+});

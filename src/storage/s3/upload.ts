@@ -1,0 +1,270 @@
+/**
+ * A file on its way to the service: one request when it is small, else an upload in parts, several at once. Nothing is
+ * seen of it before the last request is answered.
+ */
+import { createHash } from 'node:crypto';
+import { isKind } from '../../base/error.ts';
+import type { ByteSink, WriteOptions } from '../storage.ts';
+import type { ByteBudget } from './budget.ts';
+import { customerKey, FalseAnswer, type S3Access } from './client.ts';
+
+const mebibyte = 1024 * 1024;
+
+/** Largest file that is sent by one request when the user has not set the size of a part: a WAL segment fits. */
+const wholeSize = 16 * mebibyte;
+/** Bytes of a part. Every second the service takes for a request, eight parts of two workers are 128 MiB. */
+const partSize = 8 * mebibyte;
+/** The service takes no more parts than this. */
+const partLimit = 10_000;
+
+/** How a file is cut. */
+export interface PartPlan {
+  /** Up to this many bytes go as one request. */
+  readonly whole: number;
+  /** @param number from 1 @returns bytes of that part: the same for all, unless there would be too many */
+  sizeOf(number: number): number;
+}
+
+/**
+ * @param chunkSize as the user wants it
+ * @param sizeHint bytes that the file will have, if it is known
+ */
+export function planParts(chunkSize: number | undefined, sizeHint: number | undefined): PartPlan {
+  // 9,000: what is hinted may be less than what comes
+  const needed = Math.ceil((sizeHint ?? 0) / (partLimit * 0.9) / mebibyte) * mebibyte;
+  const first = Math.max(chunkSize ?? partSize, needed);
+  return {
+    whole: chunkSize ?? Math.max(wholeSize, first),
+    // doubles after each thousand: 10,000 parts then hold more than the service's largest file
+    sizeOf: number => Math.min(first * 2 ** Math.floor((number - 1) / 1000), 4096 * mebibyte),
+  };
+}
+
+interface UploadedPart {
+  readonly PartNumber: number;
+  readonly ETag: string;
+}
+
+export class UploadSink implements ByteSink {
+  readonly #access: S3Access;
+  readonly #key: string;
+  readonly #plan: PartPlan;
+  readonly #budget: ByteBudget;
+  /** Bytes that are not sent yet. */
+  #pending: Buffer;
+  #filled = 0;
+  #uploadId: Promise<string> | undefined;
+  #parts: UploadedPart[] = [];
+  #nextPart = 1;
+  /** Bytes in parts. */
+  #sent = 0;
+  readonly #underWay = new Set<Promise<void>>();
+  #failed: unknown;
+  readonly #abort = new AbortController();
+
+  constructor(access: S3Access, key: string, budget: ByteBudget, options: WriteOptions) {
+    this.#access = access;
+    this.#key = key;
+    this.#budget = budget;
+    this.#plan = planParts(access.settings.chunkSize, options.sizeHint);
+    this.#pending = Buffer.allocUnsafe(Math.min(Math.max(options.sizeHint ?? 0, 16_384), this.#plan.whole));
+  }
+
+  write(chunk: Uint8Array): void | Promise<void> {
+    if (this.#filled + chunk.length <= this.#limit) {
+      this.#append(chunk);
+      return;
+    }
+    // taken at once, as the buffer is the caller's again when this returns
+    return this.#writeLarge(Buffer.from(chunk));
+  }
+
+  async commit(): Promise<void> {
+    if (this.#failed !== undefined) throw this.#failed;
+    if (this.#uploadId === undefined) {
+      await this.#putWhole();
+      return;
+    }
+    // a whole file's worth may be pending that is two parts
+    while (this.#filled > 0) await this.#sendPart();
+    while (this.#underWay.size > 0) await Promise.race(this.#underWay);
+    if (this.#failed !== undefined) throw this.#failed;
+    await this.#complete(await this.#uploadId);
+  }
+
+  async abort(): Promise<void> {
+    this.#failed ??= new Error('the upload was aborted');
+    this.#abort.abort(this.#failed);
+    await Promise.allSettled(this.#underWay);
+    if (this.#uploadId === undefined) return;
+    try {
+      const UploadId = await this.#uploadId;
+      await this.#access.send('abort-upload', this.#key, this.#access.sdk.AbortMultipartUploadCommand, {
+        Key: this.#key,
+        UploadId,
+      });
+    } catch {
+      // abort() follows another failure, which is the one to be told; the service drops such parts by its own rules
+    }
+  }
+
+  /** Bytes that may be pending: a whole file, until it is known that it is more than that. */
+  get #limit(): number {
+    return this.#uploadId === undefined ? this.#plan.whole : this.#plan.sizeOf(this.#nextPart);
+  }
+
+  #append(chunk: Uint8Array): void {
+    const needed = this.#filled + chunk.length;
+    if (needed > this.#pending.length) {
+      const grown = Buffer.allocUnsafe(Math.min(this.#limit, Math.max(needed, this.#pending.length * 2)));
+      this.#pending.copy(grown, 0, 0, this.#filled);
+      this.#pending = grown;
+    }
+    this.#pending.set(chunk, this.#filled);
+    this.#filled = needed;
+  }
+
+  async #writeLarge(chunk: Buffer): Promise<void> {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#failed !== undefined) throw this.#failed;
+      const taken = Math.min(chunk.length - at, Math.max(0, this.#limit - this.#filled));
+      if (taken > 0) this.#append(chunk.subarray(at, at + taken));
+      at += taken;
+      if (at < chunk.length) await this.#sendPart();
+    }
+  }
+
+  async #putWhole(): Promise<void> {
+    const { sdk, settings } = this.#access;
+    const body = this.#pending.subarray(0, this.#filled);
+    await this.#budget.take(body.length);
+    try {
+      await this.#access.send(
+        'put',
+        this.#key,
+        sdk.PutObjectCommand,
+        {
+          Key: this.#key,
+          Body: body,
+          ...md5Of(this.#access, body),
+          ...creation(this.#access),
+          ...customerKey(settings),
+        },
+        checkTag,
+        { bodySize: body.length, signal: this.#abort.signal },
+      );
+    } finally {
+      this.#budget.give(body.length);
+    }
+  }
+
+  /** Sends the first part of what is pending; waits until there is room for it, not until it is there. */
+  async #sendPart(): Promise<void> {
+    const number = this.#nextPart;
+    const size = Math.min(this.#plan.sizeOf(number), this.#filled);
+    await this.#budget.take(size);
+    if (this.#failed !== undefined) {
+      this.#budget.give(size);
+      throw this.#failed;
+    }
+    this.#nextPart++;
+    this.#sent += size;
+    this.#uploadId ??= this.#begin();
+    const body = this.#pending.subarray(0, size);
+    const rest = this.#pending.subarray(size, this.#filled);
+    // what is sent keeps its buffer; the rest, if any, moves to a new one
+    this.#pending = Buffer.allocUnsafe(Math.max(rest.length, Math.min(this.#plan.sizeOf(number + 1), this.#limit)));
+    rest.copy(this.#pending);
+    this.#filled = rest.length;
+    const sending: Promise<void> = this.#upload(number, body)
+      .catch((error: unknown) => {
+        this.#failed ??= error;
+        this.#abort.abort(error);
+      })
+      .finally(() => {
+        this.#budget.give(size);
+        this.#underWay.delete(sending);
+      });
+    this.#underWay.add(sending);
+  }
+
+  async #begin(): Promise<string> {
+    const { sdk, settings } = this.#access;
+    const output = await this.#access.send(
+      'create-upload',
+      this.#key,
+      sdk.CreateMultipartUploadCommand,
+      { Key: this.#key, ...creation(this.#access), ...customerKey(settings) },
+      answer => {
+        if (!answer.UploadId) throw new FalseAnswer('the answer to a new upload has no id');
+      },
+      { signal: this.#abort.signal },
+    );
+    return output.UploadId ?? '';
+  }
+
+  async #upload(PartNumber: number, body: Buffer): Promise<void> {
+    const { sdk, settings } = this.#access;
+    const UploadId = await this.#uploadId;
+    const { ETag = '' } = await this.#access.send(
+      'upload-part',
+      this.#key,
+      sdk.UploadPartCommand,
+      { Key: this.#key, UploadId, PartNumber, Body: body, ...md5Of(this.#access, body), ...customerKey(settings) },
+      checkTag,
+      { bodySize: body.length, signal: this.#abort.signal },
+    );
+    this.#parts.push({ PartNumber, ETag });
+  }
+
+  async #complete(UploadId: string): Promise<void> {
+    const Parts = this.#parts.sort((a, b) => a.PartNumber - b.PartNumber);
+    try {
+      await this.#access.send(
+        'complete-upload',
+        this.#key,
+        this.#access.sdk.CompleteMultipartUploadCommand,
+        { Key: this.#key, UploadId, MultipartUpload: { Parts }, ...customerKey(this.#access.settings) },
+        // also with status 200, the answer may be an error or nothing
+        checkTag,
+        { signal: this.#abort.signal },
+      );
+    } catch (error) {
+      // an earlier try may have made the file, and its answer have been lost: then the upload is gone
+      if (!isKind(error, 'file-missing') || !(await this.#isComplete(Parts))) throw error;
+    }
+  }
+
+  /** Is what is there made of these very parts? */
+  async #isComplete(parts: readonly UploadedPart[]): Promise<boolean> {
+    const digests = parts.map(({ ETag }) => /^"?([0-9a-f]{32})"?$/.exec(ETag)?.[1]);
+    const { ETag, ContentLength } = await this.#access.send('head', this.#key, this.#access.sdk.HeadObjectCommand, {
+      Key: this.#key,
+      ...customerKey(this.#access.settings),
+    });
+    if (ContentLength !== this.#sent || digests.includes(undefined)) return false;
+    const digest = createHash('md5')
+      .update(Buffer.from(digests.join(''), 'hex'))
+      .digest('hex');
+    return ETag?.replaceAll('"', '') === `${digest}-${parts.length}`;
+  }
+}
+
+function checkTag({ ETag }: { readonly ETag?: string | undefined }): void {
+  if (!ETag) throw new FalseAnswer('the answer to a write has no ETag');
+}
+
+/** What an object gets when it is made. */
+function creation({ settings }: S3Access): object {
+  const tags = Object.entries(settings.tags);
+  return {
+    ...(settings.kmsKeyId === undefined ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: settings.kmsKeyId }),
+    ...(tags.length === 0 ? {} : { Tagging: tags.map(pair => pair.map(encodeURIComponent).join('=')).join('&') }),
+  };
+}
+
+/** The service wants an MD5 of what is locked; all else is covered by the signature. */
+function md5Of({ settings }: S3Access, body: Buffer): object {
+  return settings.lock === undefined ? {} : { ContentMD5: createHash('md5').update(body).digest('base64') };
+}
