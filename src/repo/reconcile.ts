@@ -9,6 +9,7 @@ import type { BackupEntry, BackupInfo } from './backup-info.ts';
 import { entryOf } from './entry.ts';
 import { isBackupLabel } from './label.ts';
 import { backupPath, labelPath } from './layout.ts';
+import { forAll } from './object-store.ts';
 import type { StanzaRepo } from './stanza-repo.ts';
 
 export interface ReconcileOptions {
@@ -24,12 +25,12 @@ export async function reconcileBackupInfo(
   info: BackupInfo,
   options: ReconcileOptions,
 ): Promise<BackupInfo> {
-  const present = new Set<string>();
-  for (const name of await repo.storage.names(backupPath(repo.stanza))) {
-    if (!isBackupLabel(name)) continue;
-    const files = await repo.storage.names(labelPath(repo.stanza, name), { prefix: 'backup.manifest' });
-    if (files.includes('backup.manifest')) present.add(name);
-  }
+  const labels = (await repo.storage.names(backupPath(repo.stanza))).filter(isBackupLabel);
+  const complete = await forAll(labels, async label => {
+    const files = await repo.storage.names(labelPath(repo.stanza, label), { prefix: 'backup.manifest' });
+    return files.includes('backup.manifest');
+  });
+  const present = new Set<string>(labels.filter((_, index) => complete[index]));
   let backups = info.backups.filter(entry => {
     if (present.has(entry.label)) return true;
     options.warn(`backup '${entry.label}' missing manifest removed from backup.info`);

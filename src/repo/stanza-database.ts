@@ -3,6 +3,7 @@ import { BackstopError } from '../base/error.ts';
 import type { ArchiveInfo } from './archive-info.ts';
 import type { BackupInfo } from './backup-info.ts';
 import { currentDb, type DbHistory, isSameDb } from './history.ts';
+import { begun } from './object-store.ts';
 import type { StanzaRepo } from './stanza-repo.ts';
 
 export interface StanzaInfo {
@@ -18,8 +19,9 @@ export async function loadStanzaInfo(
   repo: StanzaRepo,
   db: Pick<DbHistory, 'version' | 'systemId'>,
 ): Promise<StanzaInfo> {
+  const loading = begun(repo.loadBackupInfo());
   const archive = await repo.loadArchiveInfo();
-  const backup = await repo.loadBackupInfo();
+  const backup = await loading;
   checkInfoPair(archive, backup);
   if (!isSameDb(currentDb(archive), db)) {
     throw new BackstopError('file-invalid', 'backup and archive info files exist but do not match the database', {

@@ -1,12 +1,13 @@
 /** Where the repositories have an archived file. */
 import { BackstopError } from '../../base/error.ts';
 import { isWalSegmentFile, type WalName } from '../../postgres/wal.ts';
+import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import { type ArchiveId, archiveIdOf, isSameDb } from '../../repo/history.ts';
 import { archiveFilePath, archivePath } from '../../repo/layout.ts';
+import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { type ArchivedWal, findWalCopies } from '../../repo/wal-store.ts';
-import type { RepoSettings } from '../../storage/drivers.ts';
-import type { ClusterIdentity } from './push-target.ts';
+import type { ClusterIdentity, OpeningRepo } from './push-target.ts';
 import { formatRepoError, type RepoError, repoError } from './repo-error.ts';
 
 /** A repository with the archives of one cluster in it. */
@@ -35,38 +36,32 @@ export function shownPath({ source, path }: ArchivedFile): string {
 type Warn = (message: string) => void;
 
 /**
- * Opens the repositories that have an archive of the cluster. Each that cannot be used is warned of.
+ * Waits for the repositories that have an archive of the cluster. Each that cannot be used is warned of.
  * @throws repo-invalid when none can be used
  */
 export async function openArchiveSources(
-  repos: readonly RepoSettings[],
-  open: (settings: RepoSettings) => Promise<StanzaRepo>,
+  repos: readonly OpeningRepo[],
   cluster: ClusterIdentity,
   warn: Warn,
 ): Promise<ArchiveSource[]> {
   const sources: ArchiveSource[] = [];
-  for (const settings of repos) {
+  for (const { key, loading } of repos) {
     try {
-      sources.push(await openSource(await open(settings), cluster));
+      const { repo, info } = await loading;
+      sources.push(sourceOf(repo, info, cluster));
     } catch (error) {
-      warn(formatRepoError(repoError(settings.key, error)));
+      warn(formatRepoError(repoError(key, error)));
     }
   }
   if (sources.length === 0) throw new BackstopError('repo-invalid', 'unable to find a valid repository');
   return sources;
 }
 
-async function openSource(repo: StanzaRepo, cluster: ClusterIdentity): Promise<ArchiveSource> {
-  const info = await repo.loadArchiveInfo();
-  const newest = info.history.at(-1);
-  const archiveIds: ArchiveId[] = [];
-  for (const db of info.history.toReversed()) {
-    if (!isSameDb(db, cluster)) continue;
-    const id = archiveIdOf(db);
-    if (db === newest || (await repo.storage.info(`${archivePath(repo.stanza)}/${id}`)) !== undefined) {
-      archiveIds.push(id);
-    }
-  }
+function sourceOf(repo: StanzaRepo, info: ArchiveInfo, cluster: ClusterIdentity): ArchiveSource {
+  const archiveIds = info.history
+    .filter(db => isSameDb(db, cluster))
+    .map(archiveIdOf)
+    .toReversed();
   if (archiveIds.length === 0) {
     throw new BackstopError(
       'archive-mismatch',
@@ -90,9 +85,13 @@ export async function findArchivedFile(
 ): Promise<ArchivedFile[]> {
   const found: ArchivedFile[] = [];
   const errors: RepoError[] = [];
-  for (const source of sources) {
+  const searches = sources.map(source => ({
+    source,
+    searching: begun(Promise.all(source.archiveIds.map(archiveId => findIn(source, archiveId, name)))),
+  }));
+  for (const { source, searching } of searches) {
     try {
-      for (const archiveId of source.archiveIds) found.push(...(await findIn(source, archiveId, name)));
+      found.push(...(await searching).flat());
     } catch (error) {
       const failed = repoError(source.repo.key, error);
       errors.push(failed);

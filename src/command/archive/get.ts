@@ -9,24 +9,41 @@ import { forcedVersion, openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
 import { findArchivedFile, openArchiveSources } from './archived-file.ts';
 import { getFile } from './get-file.ts';
-import type { ClusterIdentity } from './push-target.ts';
+import { beginOpening, type ClusterIdentity, closeAll, type OpeningRepo } from './push-target.ts';
 import { largestRead, walPathOf } from './wal-parameter.ts';
 
 /** Exit code that tells PostgreSQL that the archive does not have the file. */
 const notFound = 1;
 
 export async function run(session: Session<'archive-get'>): Promise<number | undefined> {
-  const { settings, log } = session;
-  const { values } = settings;
+  const { settings } = session;
   const [cluster] = settings.clusters;
   if (cluster?.values.host !== undefined) {
     throw new BackstopError('host-invalid', 'archive-get command must be run on the PostgreSQL host');
   }
   const { name, destination } = readParameters(settings.params, cluster?.values.path, settings.command);
   const files = await openClusterStorage({ key: 1 });
+  // nothing else takes as long as the first answer of a repository that is far away
+  const opening = beginOpening(repoSettings(session), repo => openRepo(session, repo));
+  try {
+    return await get(session, files, opening, name, destination);
+  } finally {
+    await closeAll(opening);
+  }
+}
+
+async function get(
+  session: Session<'archive-get'>,
+  files: Storage,
+  opening: readonly OpeningRepo[],
+  name: string,
+  destination: string,
+): Promise<number | undefined> {
+  const { settings, log } = session;
+  const { values } = settings;
   const warn = (message: string) => log.warn(message);
-  const identity = await identify(session, files, cluster?.values.path);
-  const sources = await openArchiveSources(repoSettings(session), repo => openRepo(session, repo), identity, warn);
+  const identity = await identify(session, files, settings.clusters[0]?.values.path);
+  const sources = await openArchiveSources(opening, identity, warn);
   const copies = await findArchivedFile(sources, name, warn);
   if (copies.length === 0) {
     log.info(`unable to find ${name} in the archive`);

@@ -9,6 +9,7 @@ import type { CompressType } from '../../codec/compress.ts';
 import { countResult, hashResult, openPipeline, type Pipeline, prepareSteps } from '../../codec/pipeline.ts';
 import type { Emit } from '../../codec/step.ts';
 import { decodeWalHeader, isWalSegmentFile, type WalName, walHeaderSize } from '../../postgres/wal.ts';
+import { begun, isObjectStore } from '../../repo/object-store.ts';
 import { type ArchivedWal, findWal, formatArchivedName } from '../../repo/wal-store.ts';
 import { pump } from '../../storage/pump.ts';
 import type { ByteSink, Storage } from '../../storage/storage.ts';
@@ -49,7 +50,12 @@ export async function pushFile(
 ): Promise<PushFileResult> {
   const isSegment = isWalSegmentFile(name);
   const size = isSegment && options.cluster !== undefined ? await checkHeader(files, path, options) : undefined;
-  const found = isSegment ? await findExisting(name, targets) : { missing: targets, existing: [], errors: [] };
+  const nothingFound = { missing: targets, existing: [], errors: [] };
+  const finding = isSegment ? begun(findExisting(name, targets)) : Promise.resolve(nothingFound);
+  // the name of an object says the checksum of its content, which is then read twice: first while the lists are on their way
+  const needsName = isSegment && targets.some(({ repo }) => isObjectStore(repo.storage));
+  const known = needsName ? await readThrough(files, path, [], options) : undefined;
+  const found = await finding;
 
   const errors = [...found.errors];
   if (found.missing.length + found.existing.length === 0) return { existing: [], errors };
@@ -57,13 +63,12 @@ export async function pushFile(
   const compression = isSegment && destinations.length > 0 ? options.compression : undefined;
   try {
     const nameFor = (checksum: string) => (isSegment ? formatArchivedName(name, checksum, compression?.type) : name);
-    const needsName = found.missing.some(({ repo }) => repo.storage.paths === undefined);
-    const known = needsName ? (await readThrough(files, path, [], options)).checksum : undefined;
-    const stored = known === undefined ? undefined : nameFor(known);
+    const stored = isSegment ? known && nameFor(known.checksum) : name;
     for (const destination of destinations) await destination.open(name, stored);
 
-    const { checksum, bytes } = await readThrough(files, path, destinations, options, compression);
-    if ((known ?? checksum) !== checksum) throw changed(path);
+    const isRead = known !== undefined && destinations.length === 0;
+    const { checksum, bytes } = isRead ? known : await readThrough(files, path, destinations, options, compression);
+    if ((known?.checksum ?? checksum) !== checksum) throw changed(path);
     if (size !== undefined && bytes !== size) throw wrongSize(path, bytes, size);
     for (const copy of found.existing) checkSameContent(name, copy, checksum);
     await Promise.all(destinations.map(destination => destination.commit(nameFor(checksum))));
@@ -117,10 +122,14 @@ async function findExisting(
   const missing: PushTarget[] = [];
   const existing: Existing[] = [];
   const errors: RepoError[] = [];
-  for (const target of targets) {
+  const segment = name.slice(0, 24) as WalName;
+  const lookups = targets.map(target => ({
+    target,
+    finding: begun(findWal(target.repo, target.archiveId, segment, name.endsWith('.partial'))),
+  }));
+  for (const { target, finding } of lookups) {
     try {
-      const segment = name.slice(0, 24) as WalName;
-      const [wal] = await findWal(target.repo, target.archiveId, segment, name.endsWith('.partial'));
+      const [wal] = await finding;
       if (wal === undefined) missing.push(target);
       else existing.push({ target, wal });
     } catch (error) {
@@ -140,7 +149,7 @@ function checkSameContent(name: string, { target, wal }: Existing, checksum: str
   );
 }
 
-/** Reads the file and gives it, compressed, to the destinations. */
+/** Reads the file and gives it, compressed, to the destinations, if there are any. */
 async function readThrough(
   files: Storage,
   path: string,
@@ -160,6 +169,8 @@ async function readThrough(
     return pipeline;
   };
   const write = (chunk: Uint8Array): Promise<void> | undefined => {
+    // what is awaited from the repositories meanwhile gets its turn
+    if (destinations.length === 0) return new Promise(resolve => setImmediate(resolve));
     const waiting = destinations.flatMap(destination => destination.push(chunk) ?? []);
     return waiting.length === 0 ? undefined : Promise.all(waiting).then(() => undefined);
   };

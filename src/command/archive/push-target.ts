@@ -1,6 +1,8 @@
 /** The repositories that a segment goes to, each with the archive of the cluster it comes from. */
 import { BackstopError } from '../../base/error.ts';
+import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import { type ArchiveId, archiveIdOf, currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
+import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import type { RepoSettings } from '../../storage/drivers.ts';
 import { formatRepoErrors, type RepoError, repoError } from './repo-error.ts';
@@ -24,26 +26,52 @@ export interface PushTargets {
   readonly errors: readonly RepoError[];
 }
 
+/** A repository whose archive.info is on its way. */
+export interface OpeningRepo {
+  readonly key: number;
+  readonly opening: Promise<StanzaRepo>;
+  readonly loading: Promise<{ readonly repo: StanzaRepo; readonly info: ArchiveInfo }>;
+}
+
+/** Begins to open all repositories at once. What fails is told when it is awaited. @param open opens one repository */
+export function beginOpening(
+  repos: readonly RepoSettings[],
+  open: (settings: RepoSettings) => Promise<StanzaRepo>,
+): OpeningRepo[] {
+  const load = async (opening: Promise<StanzaRepo>) => {
+    const repo = await opening;
+    return { repo, info: await repo.loadArchiveInfo() };
+  };
+  return repos.map(settings => {
+    const opening = begun(open(settings));
+    return { key: settings.key, opening, loading: begun(load(opening)) };
+  });
+}
+
+/** Closes all that could be opened, and waits for no answer. */
+export async function closeAll(repos: readonly OpeningRepo[]): Promise<void> {
+  for (const opened of await Promise.allSettled(repos.map(({ opening }) => opening))) {
+    if (opened.status === 'fulfilled') await opened.value.storage.close();
+  }
+}
+
 /**
- * Opens the repositories and compares their current cluster with the one we push from: with pg_control where it can be
- * read, else with the first repository that says.
- * @param open opens one repository
+ * Compares the current cluster of the repositories with the one we push from: with pg_control where it can be read, else
+ * with the first repository that says.
  * @param cluster from pg_control
  * @throws repo-invalid when none can be used
  */
 export async function openPushTargets(
-  repos: readonly RepoSettings[],
-  open: (settings: RepoSettings) => Promise<StanzaRepo>,
+  repos: readonly OpeningRepo[],
   cluster: ClusterIdentity | undefined,
 ): Promise<PushTargets> {
   const targets: PushTarget[] = [];
   const errors: RepoError[] = [];
   let expected = cluster;
   let expectedFrom = 'PostgreSQL';
-  for (const settings of repos) {
+  for (const { key, loading } of repos) {
     try {
-      const repo = await open(settings);
-      const info = await repo.loadArchiveInfo();
+      const { repo, info } = await loading;
       const current = currentDb(info);
       if (expected === undefined) {
         expected = current;
@@ -55,7 +83,7 @@ export async function openPushTargets(
         ...(info.cipherPass === undefined ? {} : { passphrase: info.cipherPass }),
       });
     } catch (error) {
-      errors.push(repoError(settings.key, error));
+      errors.push(repoError(key, error));
     }
   }
   if (expected === undefined || targets.length === 0) {

@@ -5,12 +5,13 @@ import { openCodecs } from '../../codec/codecs.ts';
 import { readControl } from '../../postgres/control.ts';
 import { isWalSegmentFile } from '../../postgres/wal.ts';
 import { openClusterStorage } from '../../storage/drivers.ts';
+import type { Storage } from '../../storage/storage.ts';
 import { forcedVersion, openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
 import { removeLeftovers } from './leftover.ts';
 import { type PushFileOptions, pushFile } from './push-file.ts';
-import { openPushTargets, type PushTarget } from './push-target.ts';
+import { beginOpening, closeAll, type OpeningRepo, openPushTargets, type PushTarget } from './push-target.ts';
 import { droppedByQueueLimit } from './queue-limit.ts';
 import { formatRepoErrors } from './repo-error.ts';
 import { largestRead, walPathOf } from './wal-parameter.ts';
@@ -29,7 +30,6 @@ export async function run(session: Session<'archive-push'>): Promise<undefined> 
   checkStopFile(session);
   const dataDirectory = cluster?.values.path;
   const walFile = walPathOf(parameter, dataDirectory, settings.command);
-  const name = basename(walFile);
   const files = await openClusterStorage({ key: 1 });
 
   const queueMax = values['archive-push-queue-max'];
@@ -39,6 +39,25 @@ export async function run(session: Session<'archive-push'>): Promise<undefined> 
     return;
   }
 
+  // nothing else takes as long as the first answer of a repository that is far away
+  const opening = beginOpening(repoSettings(session), repo => openRepo(session, repo));
+  try {
+    await push(session, files, walFile, opening);
+  } finally {
+    await closeAll(opening);
+  }
+}
+
+async function push(
+  session: Session<'archive-push'>,
+  files: Storage,
+  walFile: string,
+  opening: readonly OpeningRepo[],
+): Promise<void> {
+  const { settings, log } = session;
+  const { values } = settings;
+  const dataDirectory = settings.clusters[0]?.values.path;
+  const name = basename(walFile);
   const control =
     dataDirectory === undefined
       ? undefined
@@ -48,8 +67,7 @@ export async function run(session: Session<'archive-push'>): Promise<undefined> 
     errors,
     cluster: identity,
   } = await openPushTargets(
-    repoSettings(session),
-    repo => openRepo(session, repo),
+    opening,
     control === undefined ? undefined : { version: control.version.text, systemId: control.systemId },
   );
   const result = await pushFile(files, walFile, name, targets, {

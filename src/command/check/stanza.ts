@@ -2,6 +2,7 @@
 import type { Cluster } from '../../postgres/cluster.ts';
 import { checkArchiving, checkSameCluster } from '../../postgres/cluster-check.ts';
 import { archiveIdOf, currentDb } from '../../repo/history.ts';
+import { begun } from '../../repo/object-store.ts';
 import { loadStanzaInfo, type StanzaInfo } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { waitForWal } from '../../repo/wal-store.ts';
@@ -11,9 +12,8 @@ import type { Session } from '../session.ts';
 /** A standby cannot switch WAL: only its configuration is checked. */
 export async function checkStandby(session: Session<'check'>, standby: Cluster): Promise<void> {
   checkSameCluster(standby, settingsOfCluster(session, standby));
-  await eachRepo(session, async repo => {
-    session.log.info(`check ${repo.name} (standby)`);
-    await loadInfo(repo, standby);
+  await withRepos(session, async repos => {
+    await inOrder(repos, loadInfo(standby), repo => session.log.info(`check ${repo.name} (standby)`));
   });
   session.log.info('switch wal not performed because this is a standby');
 }
@@ -28,38 +28,63 @@ export async function checkPrimary(session: Session<'check'>, primary: Cluster):
   } = settings.values;
   checkSameCluster(primary, settingsOfCluster(session, primary));
   if (archiveCheck) checkArchiving(primary, { modeCheck });
-  const archiveIds = await eachRepo(session, async repo => {
-    log.info(`check ${repo.name} configuration (primary)`);
-    const { archive } = await loadInfo(repo, primary);
-    return archiveIdOf(currentDb(archive));
-  });
-  const segment = await primary.switchWal();
-  await eachRepo(session, async (repo, index) => {
-    log.info(`check ${repo.name} archive for WAL (primary)`);
-    const archiveId = archiveIds[index];
-    if (archiveId === undefined) return;
-    const [found] = await waitForWal(repo, archiveId, [segment], { timeout, clock });
-    if (found === undefined) return;
-    log.info(`WAL segment ${segment} successfully archived to '${repo.fullPath(found.path)}' on ${repo.name}`);
+  await withRepos(session, async repos => {
+    const infos = await inOrder(repos, loadInfo(primary), repo =>
+      log.info(`check ${repo.name} configuration (primary)`),
+    );
+    const archives = repos.map((repo, index) => ({ repo, info: infos[index] }));
+    const segment = await primary.switchWal();
+    await inOrder(
+      archives,
+      async ({ repo, info }) => {
+        if (info === undefined) return undefined;
+        return await waitForWal(repo, archiveIdOf(currentDb(info.archive)), [segment], { timeout, clock });
+      },
+      ({ repo }) => log.info(`check ${repo.name} archive for WAL (primary)`),
+      ({ repo }, wal) => {
+        for (const { path } of wal ?? []) {
+          log.info(`WAL segment ${segment} successfully archived to '${repo.fullPath(path)}' on ${repo.name}`);
+        }
+      },
+    );
   });
 }
 
-const loadInfo = (repo: StanzaRepo, { control }: Cluster): Promise<StanzaInfo> =>
-  loadStanzaInfo(repo, { version: control.version.text, systemId: control.systemId });
+const loadInfo =
+  ({ control }: Cluster) =>
+  (repo: StanzaRepo): Promise<StanzaInfo> =>
+    loadStanzaInfo(repo, { version: control.version.text, systemId: control.systemId });
 
-/** Runs over the repositories in key order, one at a time: the first that fails ends the check. */
-async function eachRepo<T>(
+/** Opens all repositories, in key order, for the work. */
+async function withRepos(
   session: Session<'check'>,
-  work: (repo: StanzaRepo, index: number) => Promise<T>,
-): Promise<T[]> {
-  const results: T[] = [];
-  for (const [index, settings] of repoSettings(session).entries()) {
-    const repo = await openRepo(session, settings);
-    try {
-      results.push(await work(repo, index));
-    } finally {
-      await repo.storage.close();
-    }
+  work: (repos: readonly StanzaRepo[]) => Promise<void>,
+): Promise<void> {
+  const repos: StanzaRepo[] = [];
+  try {
+    for (const settings of repoSettings(session)) repos.push(await openRepo(session, settings));
+    await work(repos);
+  } finally {
+    for (const repo of repos) await repo.storage.close();
+  }
+}
+
+/**
+ * Works on all repositories at once, and tells of it as if it were one after the other: the first that fails, in key order,
+ * ends the check.
+ */
+async function inOrder<I, R>(
+  items: readonly I[],
+  work: (item: I) => Promise<R>,
+  before: (item: I) => void,
+  after: (item: I, result: R) => void = () => undefined,
+): Promise<R[]> {
+  const results: R[] = [];
+  for (const { item, working } of items.map(item => ({ item, working: begun(work(item)) }))) {
+    before(item);
+    const result = await working;
+    after(item, result);
+    results.push(result);
   }
   return results;
 }

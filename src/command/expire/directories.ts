@@ -15,6 +15,7 @@ import type { BackupInfo } from '../../repo/backup-info.ts';
 import { type BackupLabel, fullLabelOf, isBackupLabel, typeOfLabel } from '../../repo/label.ts';
 import { backupPath, copySuffix, historyFile, labelPath, manifestFile } from '../../repo/layout.ts';
 import { pgDataTarget } from '../../repo/manifest/manifest.ts';
+import { forAll, isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 
 /** Labels of the backup directories, oldest first. */
@@ -37,20 +38,16 @@ export async function findUnfinished(
 ): Promise<BackupLabel[]> {
   const listed = new Set<string>(info.backups.map(({ label }) => label));
   const newest = directories.at(-1);
-  const result: BackupLabel[] = [];
-  for (const label of directories) {
-    if (listed.has(label)) continue;
+  const unlisted = directories.filter(label => !listed.has(label));
+  const unfinished = await forAll(unlisted, async label => {
     const manifests = await manifestsOf(repo, label);
-    if (manifests.has('backup.manifest')) continue;
-    if (manifests.has(`backup.manifest${copySuffix}`)) {
-      if (label === newest || (await lastChange(repo, label)) > now - quietTime) result.push(label);
-      continue;
-    }
+    if (manifests.has('backup.manifest')) return false;
+    const hasCopy = manifests.has(`backup.manifest${copySuffix}`);
     // what was complete once, and went, is in the history
-    if ((await repo.storage.info(historyFile(repo.stanza, label))) !== undefined) continue;
-    if (label === newest || (await lastChange(repo, label)) > now - quietTime) result.push(label);
-  }
-  return result;
+    if (!hasCopy && (await repo.storage.info(historyFile(repo.stanza, label))) !== undefined) return false;
+    return label === newest || (await lastChange(repo, label)) > now - quietTime;
+  });
+  return unlisted.filter((_, index) => unfinished[index]);
 }
 
 export async function hasManifest(repo: StanzaRepo, label: BackupLabel): Promise<boolean> {
@@ -63,16 +60,12 @@ const manifestsOf = async (repo: StanzaRepo, label: BackupLabel): Promise<Readon
 /** Time of the newest change that is seen without walking the whole backup, in seconds since the epoch. */
 async function lastChange(repo: StanzaRepo, label: BackupLabel): Promise<number> {
   const base = labelPath(repo.stanza, label);
-  let newest = 0;
-  for (const path of [
-    base,
-    manifestFile(repo.stanza, label) + copySuffix,
-    `${base}/${pgDataTarget}`,
-    `${base}/bundle`,
-  ]) {
-    newest = Math.max(newest, (await repo.storage.info(path))?.mtime ?? 0);
-  }
-  return newest;
+  const directories = [base, `${base}/${pgDataTarget}`, `${base}/bundle`];
+  const found = isObjectStore(repo.storage)
+    ? // no directory has a time there, but what lies in one has
+      (await forAll(directories, path => repo.storage.list(path))).flat()
+    : await forAll([...directories, manifestFile(repo.stanza, label) + copySuffix], path => repo.storage.info(path));
+  return found.reduce((newest, info) => Math.max(newest, info?.mtime ?? 0), 0);
 }
 
 /**

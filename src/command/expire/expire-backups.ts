@@ -3,6 +3,7 @@ import { isBackstopError } from '../../base/error.ts';
 import type { BackupEntry, BackupInfo } from '../../repo/backup-info.ts';
 import type { BackupLabel } from '../../repo/label.ts';
 import { copySuffix, labelPath, latestLink, manifestFile } from '../../repo/layout.ts';
+import { begun, isObjectStore } from '../../repo/object-store.ts';
 import { reconcileBackupInfo } from '../../repo/reconcile.ts';
 import { findInUse, findUnfinished, hasManifest, listBackups } from './directories.ts';
 import type { ExpiringRepo } from './expiring-repo.ts';
@@ -59,8 +60,9 @@ export async function expireBackups(
  */
 async function look({ repo, session, dryRun, now }: ExpiringRepo): Promise<Found> {
   const warn = (message: string) => session.log.warn(message);
+  const listing = begun(listBackups(repo));
   const loaded = await repo.loadBackupInfo();
-  const directories = await listBackups(repo);
+  const directories = await listing;
   const unfinished = await findUnfinished(repo, loaded, directories, now);
   const info = await reconcileBackupInfo(repo, loaded, { warn, version: session.version, dryRun });
   const listed = new Set<string>(info.backups.map(({ label }) => label));
@@ -142,7 +144,8 @@ async function keepLatest(repo: ExpiringRepo, before: BackupInfo, after: BackupI
         `HINT: non-default settings for '${option}'/'${option}-type' (even in prior expires) can cause gaps in the WAL.`,
     );
   }
-  if (repo.dryRun) return;
+  // where there are no links nobody has made one
+  if (repo.dryRun || isObjectStore(repo.storage)) return;
   const link = latestLink(repo.stanza);
   await repo.storage.remove(link);
   const values = repo.session.settings.repos.find(({ key }) => key === repo.repo.key)?.values;

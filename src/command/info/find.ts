@@ -5,8 +5,9 @@ import { compareBytes } from '../../base/json.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import type { BackupInfo } from '../../repo/backup-info.ts';
 import { archiveIdOf, currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
-import { isBackupLabel } from '../../repo/label.ts';
+import { type BackupLabel, isBackupLabel } from '../../repo/label.ts';
 import { archiveIdPath, backupPath, manifestFile } from '../../repo/layout.ts';
+import { begun, forAll } from '../../repo/object-store.ts';
 import { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -49,17 +50,15 @@ interface OpenRepo {
  * holds the errors.
  */
 export async function findStanzas(request: FindRequest): Promise<StanzaFinding[]> {
-  const repos: OpenRepo[] = [];
+  const repos = await Promise.all(request.repos.map(openAndList));
   try {
-    for (const settings of request.repos) repos.push(await openAndList(settings));
     const names =
       request.stanza === undefined
         ? [...new Set(repos.flatMap(repo => repo.stanzas))].sort(compareBytes)
         : repos.every(repo => repo.storage === undefined)
           ? []
           : [request.stanza];
-    const findings: StanzaFinding[] = [];
-    for (const name of names) findings.push(await findStanza(name, repos, request));
+    const findings = await forAll(names, name => findStanza(name, repos, request));
     if (findings.length === 0 && repos.some(repo => repo.error !== undefined)) {
       const failed = repos.map(repo => withError(emptyFinding(repo.settings.key, cipherOf(repo.settings)), repo.error));
       return [{ name: request.stanza ?? '[invalid]', repos: failed }];
@@ -82,8 +81,7 @@ async function openAndList(settings: RepoSettings): Promise<OpenRepo> {
 }
 
 async function findStanza(name: string, repos: readonly OpenRepo[], request: FindRequest): Promise<StanzaFinding> {
-  const found: RepoFinding[] = [];
-  for (const repo of repos) found.push(await findInRepo(name, repo, request));
+  const found = await Promise.all(repos.map(repo => findInRepo(name, repo, request)));
   const locked = found.map(repo => (request.progressOnly ? repo.state !== 'failed' : repo.state === 'found'));
   if (!locked.includes(true)) return { name, repos: found };
   try {
@@ -121,6 +119,8 @@ async function findInRepo(name: string, repo: OpenRepo, request: FindRequest): P
 }
 
 async function readStanza(repo: StanzaRepo, empty: RepoFinding, set: string | undefined): Promise<RepoFinding> {
+  const loading = begun(repo.loadArchiveInfo());
+  const looking = begun(findSet(repo, set));
   let backup: BackupInfo;
   try {
     backup = await repo.loadBackupInfo();
@@ -132,14 +132,14 @@ async function readStanza(repo: StanzaRepo, empty: RepoFinding, set: string | un
     }
     throw error;
   }
-  const archive = await repo.loadArchiveInfo();
-  const hasSet =
-    set !== undefined && isBackupLabel(set) && (await repo.storage.info(manifestFile(repo.stanza, set))) !== undefined;
-  const manifest = hasSet ? await repo.loadManifest(set, backup.cipherPass) : undefined;
+  const archive = await loading;
+  const finding = backup.history.map(db => begun(findDatabase(repo, archive, db)));
+  const label = await looking;
+  const manifest = label === undefined ? undefined : await repo.loadManifest(label, backup.cipherPass);
   const current = currentDb(backup);
   const databases: DatabaseFinding[] = [];
   try {
-    for (const db of backup.history) databases.push(await findDatabase(repo, archive, db));
+    for (const database of finding) databases.push(await database);
   } catch (error) {
     // the databases that were read before stay in the answer
     return failed({ ...empty, databases, current }, error);
@@ -152,6 +152,12 @@ async function readStanza(repo: StanzaRepo, empty: RepoFinding, set: string | un
     backups: backup.backups,
     ...(manifest === undefined ? {} : { manifest }),
   };
+}
+
+/** @returns the label, when there is a complete backup of it */
+async function findSet(repo: StanzaRepo, set: string | undefined): Promise<BackupLabel | undefined> {
+  if (set === undefined || !isBackupLabel(set)) return undefined;
+  return (await repo.storage.info(manifestFile(repo.stanza, set))) === undefined ? undefined : set;
 }
 
 async function findDatabase(repo: StanzaRepo, archive: ArchiveInfo, db: DbHistory): Promise<DatabaseFinding> {
@@ -175,22 +181,28 @@ const walFile = /^[0-9A-F]{24}-[0-9a-f]{40}(\.(gz|lz4|zst|bz2|xz))?$/;
 /** Looks into the first and last directories only: an archive may hold a million segments. */
 async function findWalRange(storage: Storage, path: string): Promise<WalRange | undefined> {
   const directories = (await storage.names(path)).filter(name => walDirectory.test(name)).sort();
-  const min = await firstSegment(storage, path, directories, (a, b) => a < b);
-  if (min === undefined) return undefined;
-  const max = await firstSegment(storage, path, directories.reverse(), (a, b) => a > b);
-  return { min, max: max ?? min };
+  const lists = new Map<string, Promise<string[]>>();
+  const list = (directory: string): Promise<string[]> => {
+    const known = lists.get(directory) ?? begun(storage.names(`${path}/${directory}`));
+    lists.set(directory, known);
+    return known;
+  };
+  const [min, max] = await Promise.all([
+    firstSegment(list, directories, (a, b) => a < b),
+    firstSegment(list, directories.toReversed(), (a, b) => a > b),
+  ]);
+  return min === undefined ? undefined : { min, max: max ?? min };
 }
 
 async function firstSegment(
-  storage: Storage,
-  path: string,
+  list: (directory: string) => Promise<string[]>,
   directories: readonly string[],
   precedes: (a: string, b: string) => boolean,
 ): Promise<string | undefined> {
   for (const directory of directories) {
     let first: string | undefined;
     // a directory may hold nothing but backup history files
-    for (const name of await storage.names(`${path}/${directory}`)) {
+    for (const name of await list(directory)) {
       if (walFile.test(name) && (first === undefined || precedes(name, first))) first = name;
     }
     if (first !== undefined) return first.slice(0, 24);

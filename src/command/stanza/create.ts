@@ -1,9 +1,11 @@
 /** `stanza-create`: makes a stanza's info files in every repository, or checks those that are there (behaviour, section 3). */
+import { basename } from 'node:path/posix';
 import { BackstopError } from '../../base/error.ts';
 import { generatePassphrase } from '../../codec/cipher.ts';
 import type { ControlData } from '../../postgres/control.ts';
 import type { DbHistory } from '../../repo/history.ts';
 import { archiveInfoFile, archivePath, backupInfoFile, backupPath, copySuffix } from '../../repo/layout.ts';
+import { begun } from '../../repo/object-store.ts';
 import { loadStanzaInfo } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
@@ -32,10 +34,15 @@ export async function run(session: Session<'stanza-create'>): Promise<undefined>
 
 /** @returns whether anything had to be written */
 async function createInRepo(repo: StanzaRepo, control: ControlData, version: string): Promise<boolean> {
-  const archive = await findPair(repo, archiveInfoFile(repo.stanza));
-  const backup = await findPair(repo, backupInfoFile(repo.stanza));
+  // two lists tell of the four info files, and whether there is anything else
+  const { storage, stanza } = repo;
+  const listing = begun(storage.names(archivePath(stanza)));
+  const inBackup = await storage.names(backupPath(stanza));
+  const inArchive = await listing;
+  const archive = findPair(archiveInfoFile(stanza), inArchive);
+  const backup = findPair(backupInfoFile(stanza), inBackup);
   if (archive.count === 0 && backup.count === 0) {
-    await checkEmpty(repo);
+    checkEmpty(inBackup, inArchive);
     await createInfo(repo, control, version);
     return true;
   }
@@ -60,20 +67,17 @@ interface InfoPair {
   readonly twin?: { readonly from: string; readonly to: string };
 }
 
-async function findPair(repo: StanzaRepo, path: string): Promise<InfoPair> {
+/** @param names what lies in the directory of the file */
+function findPair(path: string, names: readonly string[]): InfoPair {
   const copy = path + copySuffix;
-  const [hasMain, hasCopy] = [await exists(repo, path), await exists(repo, copy)];
+  const [hasMain, hasCopy] = [names.includes(basename(path)), names.includes(basename(copy))];
   if (hasMain === hasCopy) return { count: hasMain ? 2 : 0 };
   return { count: 1, twin: hasMain ? { from: path, to: copy } : { from: copy, to: path } };
 }
 
-const exists = async (repo: StanzaRepo, path: string): Promise<boolean> =>
-  (await repo.storage.info(path)) !== undefined;
-
 /** What lies there belongs to somebody, even without info files. */
-async function checkEmpty(repo: StanzaRepo): Promise<void> {
-  const hasBackup = (await repo.storage.names(backupPath(repo.stanza))).length > 0;
-  const hasArchive = (await repo.storage.names(archivePath(repo.stanza))).length > 0;
+function checkEmpty(inBackup: readonly string[], inArchive: readonly string[]): void {
+  const [hasBackup, hasArchive] = [inBackup.length > 0, inArchive.length > 0];
   if (!hasBackup && !hasArchive) return;
   const what = [...(hasBackup ? ['backup directory'] : []), ...(hasArchive ? ['archive directory'] : [])];
   throw new BackstopError('path-not-empty', `${what.join(' and/or ')} not empty`);

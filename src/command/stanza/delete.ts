@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { BackstopError } from '../../base/error.ts';
 import { archiveInfoFile, archivePath, backupInfoFile, backupPath, copySuffix } from '../../repo/layout.ts';
+import { forAll, isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openClusterStorage } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -30,20 +31,21 @@ async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, l
     { path: archivePath(stanza), info: archiveInfoFile(stanza) },
     { path: backupPath(stanza), info: backupInfoFile(stanza) },
   ];
-  const found = [];
-  for (const part of parts) {
-    if ((await storage.info(part.path)) === undefined) continue;
-    found.push({ ...part, isEmpty: (await storage.names(part.path)).length === 0 });
-  }
+  const looks = await forAll(parts, async part => {
+    const isEmpty = (await storage.names(part.path)).length === 0;
+    // an object store has no empty directories
+    const isThere = !isEmpty || (!isObjectStore(storage) && (await storage.info(part.path)) !== undefined);
+    return { ...part, isEmpty, isThere };
+  });
+  const found = looks.filter(({ isThere }) => isThere);
   if (found.length === 0) return;
   if (found.some(part => !part.isEmpty)) await checkStopped(session, repo, (await local.info(stopped)) !== undefined);
   // without its info files nothing can be restored, archived or backed up: nobody meets a half-removed stanza
-  for (const { info, isEmpty } of found) {
-    if (isEmpty) continue;
-    await storage.remove(info);
-    await storage.remove(info + copySuffix);
-  }
-  for (const { path } of found) await storage.removeTree(path);
+  await forAll(
+    found.flatMap(({ info, isEmpty }) => (isEmpty ? [] : [info, info + copySuffix])),
+    file => storage.remove(file),
+  );
+  await forAll(found, ({ path }) => storage.removeTree(path));
   await local.remove(stopped);
 }
 

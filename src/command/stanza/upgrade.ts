@@ -6,6 +6,7 @@ import type { ControlData } from '../../postgres/control.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import type { BackupInfo } from '../../repo/backup-info.ts';
 import { currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
+import { begun } from '../../repo/object-store.ts';
 import { checkInfoPair } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
@@ -33,8 +34,9 @@ export async function run(session: Session<'stanza-upgrade'>): Promise<undefined
 
 /** @returns whether anything had to be written */
 async function upgradeInRepo(repo: StanzaRepo, control: ControlData, version: string): Promise<boolean> {
+  const loading = begun(repo.loadBackupInfo());
   const archive = await repo.loadArchiveInfo();
-  const backup = await repo.loadBackupInfo();
+  const backup = await loading;
   // an upgrade that ended between the two files is finished by the next one: each is judged by itself
   const newArchive = withCluster(archive, control, false);
   const newBackup = withCluster(backup, control, true);
