@@ -29,6 +29,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { readPlace, type S3Place } from './lab-file.ts';
 import { sharedServer } from './shared-server.ts';
+import { postSigned } from './signed-form.ts';
+
+export { isFullS3Run, requireS3Server, s3SkipReason } from './radosgw.ts';
 
 export interface BucketOptions {
   readonly versioned?: boolean;
@@ -39,6 +42,12 @@ export interface BucketOptions {
 export interface S3Keys {
   readonly key: string;
   readonly secret: string;
+}
+
+/** Valid at the gateway `tokens` of the lab. */
+export interface TemporaryKeys {
+  readonly keys: S3Keys;
+  readonly token: string;
 }
 
 export class S3Lab implements S3Place {
@@ -100,7 +109,7 @@ export class S3Lab implements S3Place {
   }
 
   async put(bucket: string, key: string, body: string | Uint8Array): Promise<void> {
-    await this.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }));
+    await this.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: Buffer.from(body) }));
   }
 
   /** @throws the SDK's `NoSuchKey` when there is no such object */
@@ -172,6 +181,36 @@ export class S3Lab implements S3Place {
       }),
     );
     return keys;
+  }
+
+  /**
+   * Keys with a token, for the owner. The other gateways pass any token by.
+   * @param seconds until they expire, at least 900
+   */
+  async temporaryKeys(seconds: number): Promise<TemporaryKeys> {
+    const allow = { Effect: 'Allow', Action: ['s3:*', 'sts:*'], Resource: ['*'] };
+    await this.#ask({
+      Action: 'PutUserPolicy',
+      UserName: 'lab',
+      PolicyName: 'temporary-keys',
+      PolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [allow] }),
+    });
+    const answer = await this.#ask({ Action: 'GetSessionToken', DurationSeconds: String(seconds) });
+    const element = (name: string): string => {
+      const text = new RegExp(`<${name}>([^<]+)</${name}>`).exec(answer)?.[1];
+      if (text === undefined) throw new Error(`no ${name} in the answer to GetSessionToken`);
+      return text;
+    };
+    return {
+      keys: { key: element('AccessKeyId'), secret: element('SecretAccessKey') },
+      token: element('SessionToken'),
+    };
+  }
+
+  async #ask(form: Readonly<Record<string, string>>): Promise<string> {
+    if (this.tokens === undefined) throw new Error('this S3 server is not one of ours: it gives no temporary keys');
+    const { region, key, secret } = this;
+    return await postSigned({ endpoint: this.tokens, region, service: 'sts', key, secret }, form);
   }
 
   async #admin(...args: readonly string[]): Promise<void> {
