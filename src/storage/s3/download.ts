@@ -18,9 +18,9 @@ const rangeLimit = 4;
 /** Bytes of an answer that may lie here unread. */
 const backlogLimit = 4 * mebibyte;
 /** A single answer is judged after this many bytes. */
-const trialSize = 8 * mebibyte;
+const trialSize = 16 * mebibyte;
 /** Bytes a second at which a single answer is quick enough. */
-const quickEnough = 250e6;
+const quickEnough = 150e6;
 
 export interface DownloadOptions extends ReadOptions {
   /** Which version of the file, in a bucket that keeps them. */
@@ -283,7 +283,8 @@ export class Download implements ByteSource {
   readonly #ranges: Range[] = [];
   /** Bytes of the budget that each range after the first holds. */
   readonly #held = new Map<Range, number>();
-  readonly #begun = Date.now();
+  /** When the first bytes were given. */
+  #begun = 0;
   #waited = 0;
   #given = 0;
   #judged = false;
@@ -328,6 +329,10 @@ export class Download implements ByteSource {
         await range.wait();
         this.#waited += Date.now() - from;
       } else if (count > 0 || into.length === 0) {
+        if (this.#given === 0) {
+          this.#begun = Date.now();
+          this.#waited = 0;
+        }
         this.#given += count;
         this.#judge(range);
         return count;

@@ -58,6 +58,8 @@ export class UploadSink implements ByteSink {
   #nextPart = 1;
   /** Bytes in parts. */
   #sent = 0;
+  /** Buffers of parts that have been answered, for the next ones: new ones would be most of the collector's work. */
+  readonly #spare: Buffer[] = [];
   readonly #underWay = new Set<Promise<void>>();
   #failed: unknown;
   readonly #abort = new AbortController();
@@ -173,11 +175,20 @@ export class UploadSink implements ByteSink {
     this.#uploadId ??= this.#begin();
     const body = this.#pending.subarray(0, size);
     const rest = this.#pending.subarray(size, this.#filled);
-    // what is sent keeps its buffer; the rest, if any, moves to a new one
-    this.#pending = Buffer.allocUnsafe(Math.max(rest.length, Math.min(this.#plan.sizeOf(number + 1), this.#limit)));
+    // what is sent keeps its buffer; the rest, if any, moves to another one
+    const sent = this.#pending;
+    const next = this.#spare.pop() ?? Buffer.alloc(0);
+    this.#pending =
+      next.length >= rest.length && next.length >= this.#limit
+        ? next
+        : Buffer.allocUnsafe(Math.max(rest.length, this.#limit));
     rest.copy(this.#pending);
     this.#filled = rest.length;
     const sending: Promise<void> = this.#upload(number, body)
+      .then(() => {
+        // answered: nobody reads it any more. After a failure a socket may still hold it.
+        this.#spare.push(sent);
+      })
       .catch((error: unknown) => {
         this.#failed ??= error;
         this.#abort.abort(error);
@@ -226,8 +237,8 @@ export class UploadSink implements ByteSink {
         this.#key,
         this.#access.sdk.CompleteMultipartUploadCommand,
         { Key: this.#key, UploadId, MultipartUpload: { Parts }, ...customerKey(this.#access.settings) },
-        // also with status 200, the answer may be an error or nothing
-        checkTag,
+        // also with status 200, the answer may be an error or nothing; Ceph's has an ETag without content
+        ({ ETag }) => checkTag({ ETag: ETag === '' ? 'unknown' : ETag }),
         { signal: this.#abort.signal },
       );
     } catch (error) {
