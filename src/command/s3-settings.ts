@@ -62,13 +62,14 @@ export function s3Settings(
   /** The value, unless it is only the default. */
   const given = <T>(name: OptionName, value: T | undefined): T | undefined =>
     settings.optionIsSet(name, key) ? value : undefined;
+  const keyType = options['s3-key-type'] ?? 'default';
   const mode = options['s3-object-lock-mode'];
   const days = options['s3-object-lock-days'];
   const certificates = withoutUndefined({ caFile: options['storage-ca-file'], caPath: options['storage-ca-path'] });
   const ioTimeout = settings.values['io-timeout'] ?? 60_000;
   return withoutUndefined({
     ...certificates,
-    environment: environmentOfS3(environment),
+    environment: environmentOfS3(environment, keyType),
     bucket,
     endpoint: options['s3-endpoint'],
     region: options['s3-region'],
@@ -76,7 +77,7 @@ export function s3Settings(
     credentials: withoutUndefined({
       label,
       certificates,
-      keyType: options['s3-key-type'] ?? 'default',
+      keyType,
       key: options['s3-key'],
       keySecret: options['s3-key-secret'],
       token: options['s3-token'],
@@ -100,9 +101,10 @@ export function s3Settings(
   });
 }
 
-/** What S3 and those who give keys for it look at. */
-function environmentOfS3(environment: NodeJS.ProcessEnv): Record<string, string> {
-  const wanted = /^(AWS_.*|HOME|PATH|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS)$/;
+/** What S3 and those who give keys for it look at. A program that prints keys gets all, as nobody knows what it needs. */
+function environmentOfS3(environment: NodeJS.ProcessEnv, keyType: KeyType): Record<string, string> {
+  const programs = keyType === 'process' || keyType === 'default';
+  const wanted = programs ? /^/ : /^(AWS_.*|HOME|PATH|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS)$/;
   const entries = Object.entries(environment).filter(
     (entry): entry is [string, string] => wanted.test(entry[0]) && entry[1] !== undefined,
   );

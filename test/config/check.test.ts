@@ -38,6 +38,30 @@ describe('errors after begin', () => {
     expect(of(s3('repo1-s3-uri-style=path'))).toBeUndefined();
     expect(of(s3('repo1-storage-verify-tls=n'))).toBeUndefined();
   });
+
+  const bucket = (more: string) =>
+    run({ file: `[global]\nrepo2-type=s3\nrepo2-s3-bucket=b\n${more}`, args: ['info'] }).afterBegin.error;
+  test('a customer key is 32 bytes in base64', () => {
+    const good = Buffer.alloc(32, 1).toString('base64');
+    expect(bucket(`repo2-s3-sse-customer-key=${good}`)).toBeUndefined();
+    for (const wrong of [good.slice(1), `${good}AAAA`, 'verysecret', good.replace('A', '*'), good.replace('=', '')]) {
+      const error = bucket(`repo2-s3-sse-customer-key=${wrong}`);
+      expect(error && summary(error), wrong).toBe(
+        "[032] '<redacted>' is not valid for 'repo2-s3-sse-customer-key' option",
+      );
+      expect(error?.hints.join()).toContain('openssl rand -base64 32');
+    }
+  });
+
+  test('an object lock has mode and days', () => {
+    const [mode, days] = ['repo2-s3-object-lock-mode=governance\n', 'repo2-s3-object-lock-days=7\n'];
+    expect([bucket(''), bucket(mode + days)]).toEqual([undefined, undefined]);
+    expect(bucket(mode)?.text).toBe(
+      "info command requires option: repo2-s3-object-lock-days\nHINT: option 'repo2-s3-object-lock-mode' is of no use without it.",
+    );
+    expect(bucket(days)?.message).toBe('info command requires option: repo2-s3-object-lock-mode');
+    expect(bucket(days)?.code).toBe(37);
+  });
 });
 
 describe('adjustments', () => {

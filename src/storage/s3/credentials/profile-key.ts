@@ -1,6 +1,6 @@
 /** Credentials of a profile of the shared AWS files: keys, a role, SSO, a process, whatever the SDK knows. */
 import { BackstopError } from '../../../base/error.ts';
-import { type SharedFiles, sharedFiles } from './profile.ts';
+import { loadProfileSdk, type SharedFiles, sharedFiles } from './profile.ts';
 import type { CredentialSource } from './source.ts';
 import { withoutSecrets } from './without-secrets.ts';
 
@@ -30,7 +30,7 @@ export function profileSource(
   if (files === undefined) return undefined;
   const { profile } = files;
   return async () => {
-    const { fromIni, loadSharedConfigFiles } = await import('./sdk.ts');
+    const { fromIni, loadSharedConfigFiles } = await loadProfileSdk();
     // as these files may be changed while we run
     const paths = { filepath: files.credentials, configFilepath: files.config, ignoreCache: true };
     const { configFile, credentialsFile } = await loadSharedConfigFiles(paths);
