@@ -10,6 +10,7 @@ import type { CompressType } from '../codec/compress.ts';
 import type { WalName } from '../postgres/wal.ts';
 import type { ArchiveId } from './history.ts';
 import { archiveFilePath } from './layout.ts';
+import { isObjectStore } from './object-store.ts';
 import type { StanzaRepo } from './stanza-repo.ts';
 
 /** What the name of an archived segment says. */
@@ -120,8 +121,9 @@ export async function waitForWal(
   return result;
 }
 
-/** Milliseconds between two looks: soon at first, then no burden for an object store. */
+/** Milliseconds between two looks: soon at first, where a look costs nothing. */
 const firstPause = 20;
+const firstPauseOfStore = 100;
 const longestPause = 1000;
 
 async function waitForDirectory(
@@ -135,7 +137,8 @@ async function waitForDirectory(
   const prefix = segments.length === 1 ? `${first}-` : undefined;
   const found = new Map<WalName, ArchivedWal>();
   let deadline = clock.monotonic() + timeout;
-  let pause = firstPause;
+  const firstWait = isObjectStore(repo.storage) ? firstPauseOfStore : firstPause;
+  let pause = firstWait;
   for (;;) {
     const copies = groupBySegment(await listWal(repo, archiveId, first.slice(0, 16), prefix));
     const before = found.size;
@@ -150,7 +153,7 @@ async function waitForDirectory(
     const now = clock.monotonic();
     if (found.size > before) {
       deadline = now + timeout;
-      pause = firstPause;
+      pause = firstWait;
     }
     if (now >= deadline) throw timeoutError(missing, timeout);
     await clock.sleep(Math.min(pause, deadline - now));

@@ -21,6 +21,7 @@ import {
   manifestFile,
 } from '../../repo/layout.ts';
 import { compressSuffix, type Manifest, pgDataTarget, storedIn } from '../../repo/manifest/manifest.ts';
+import { isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink } from '../../repo/stored.ts';
 import { storeSteps } from '../../repo/stored-steps.ts';
@@ -230,11 +231,15 @@ async function publish(session: Session<'backup'>, finish: FinishSettings): Prom
   await syncPaths(repo, manifest);
   const file = manifestFile(stanza, label);
   await repo.writeManifest(manifest, historyFile(stanza, label), backupInfo.cipherPass, version, true);
-  await repo.copy(file + copySuffix, file);
+  // the copy has the same content by now; where a request costs more than the work it is not read back
+  if (isObjectStore(storage)) await repo.writeManifest(manifest, file, backupInfo.cipherPass, version);
+  else await repo.copy(file + copySuffix, file);
   await storage.paths?.sync(backupPath(stanza));
   await repo.saveBackupInfo({ ...backupInfo, backups: [...backupInfo.backups, entryOf(manifest)] }, version);
   // rewritten unchanged, as the reference does, so that its version tells who was here last
   await repo.saveArchiveInfo(archiveInfo, version);
+  // where there are no links nobody has made one
+  if (isObjectStore(storage)) return;
   await storage.remove(latestLink(stanza));
   const values = session.settings.repos.find(({ key }) => key === repo.key)?.values;
   if (values?.symlink !== false) await storage.links?.symbolic(label, latestLink(stanza));

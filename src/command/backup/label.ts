@@ -3,12 +3,14 @@ import { BackstopError } from '../../base/error.ts';
 import { compareBytes } from '../../base/json.ts';
 import { type BackupLabel, type BackupType, formatLabel, fullLabelOf, isBackupLabel } from '../../repo/label.ts';
 import { backupPath, historyPath } from '../../repo/layout.ts';
+import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 
 /** Every label that the repository knows of: backup directories and the newest year of the history. */
 export async function knownLabels(repo: StanzaRepo): Promise<BackupLabel[]> {
+  const listing = begun(repo.storage.names(historyPath(repo.stanza)));
   const labels = (await repo.storage.names(backupPath(repo.stanza))).filter(isBackupLabel);
-  const years = (await repo.storage.names(historyPath(repo.stanza))).filter(name => /^\d{4}$/.test(name)).sort();
+  const years = (await listing).filter(name => /^\d{4}$/.test(name)).sort();
   const newest = years.at(-1);
   if (newest !== undefined) {
     for (const name of await repo.storage.names(`${historyPath(repo.stanza)}/${newest}`)) {

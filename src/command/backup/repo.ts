@@ -5,6 +5,7 @@ import { compressLevels } from '../../codec/compress.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import type { BackupInfo } from '../../repo/backup-info.ts';
 import type { CompressType } from '../../repo/manifest/manifest.ts';
+import { begun } from '../../repo/object-store.ts';
 import { reconcileBackupInfo } from '../../repo/reconcile.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openRepo, repoSettings } from '../open.ts';
@@ -46,11 +47,12 @@ export async function openBackupRepo(session: Session<'backup'>): Promise<Backup
   if (all.length > 1) log.info(`repo option not specified, defaulting to repo${chosen.key}`);
   const repo = await openRepo(session, chosen);
   const values = settings.repos.find(({ key }) => key === chosen.key)?.values;
+  const loading = begun(repo.loadArchiveInfo());
   const backupInfo = await reconcileBackupInfo(repo, await repo.loadBackupInfo(), {
     warn: message => log.warn(message),
     version: session.version,
   });
-  const archiveInfo = await repo.loadArchiveInfo();
+  const archiveInfo = await loading;
   const compressType = settings.values['compress-type'];
   return {
     repo,

@@ -6,7 +6,9 @@ import { type BackupLabel, type BackupType, isBackupLabel } from '../../repo/lab
 import { backupPath, copySuffix, labelPath, manifestFile } from '../../repo/layout.ts';
 import type { ManifestFile } from '../../repo/manifest/file-table.ts';
 import { type CompressType, compressSuffix, type Manifest } from '../../repo/manifest/manifest.ts';
+import { forAll } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import type { FileInfo } from '../../storage/storage.ts';
 import type { Session } from '../session.ts';
 import { isBehind } from './plan.ts';
 
@@ -34,7 +36,7 @@ export async function findResumable(
   const labels = (await repo.storage.names(backupPath(repo.stanza))).filter(isBackupLabel).sort(compareBytes);
   const label = labels.at(-1);
   if (label === undefined) return undefined;
-  const files = await repo.storage.names(labelPath(repo.stanza, label));
+  const files = await repo.storage.names(labelPath(repo.stanza, label), { prefix: 'backup.manifest' });
   if (files.includes('backup.manifest')) return undefined;
   let reason: string;
   try {
@@ -104,40 +106,48 @@ export async function cleanResumed(
   const base = labelPath(repo.stanza, resumed.label);
   const suffix = compressSuffix(manifest.header.options.compressType);
   const paths = new Set(manifest.paths.map(({ name }) => name));
-  const remove = async (path: string, reason: string) => {
-    session.log.detail(`remove file '${repo.fullPath(path)}' from resumed backup (${reason})`);
-    await repo.storage.remove(path);
-  };
-  const walk = async (name: string): Promise<void> => {
-    for (const entry of await repo.storage.list(`${base}/${name}`)) {
-      const child = name === '' ? entry.name : `${name}/${entry.name}`;
-      const path = `${base}/${child}`;
-      if (entry.type === 'path') {
-        if (paths.has(child)) await walk(child);
-        else await repo.storage.removeTree(path);
-        continue;
-      }
-      if (name === '' && entry.name.startsWith('backup.manifest')) continue;
-      if (entry.type !== 'file') {
-        await repo.storage.remove(path);
-        continue;
-      }
-      if (!child.endsWith(suffix)) {
-        await remove(path, 'mismatched compression type');
-        continue;
-      }
-      const judgement = judge(child.slice(0, child.length - suffix.length), manifest, resumed.manifest);
-      if (typeof judgement === 'string') await remove(path, judgement);
-      else kept.set(judgement.index, judgement.before);
+  const removedFiles: string[] = [];
+  const removedTrees: string[] = [];
+  const look = (directory: string, entry: FileInfo): string | undefined => {
+    const child = directory === '' ? entry.name : `${directory}/${entry.name}`;
+    const path = `${base}/${child}`;
+    if (entry.type === 'path') {
+      if (paths.has(child)) return child;
+      removedTrees.push(path);
+      return undefined;
     }
+    if (directory === '' && entry.name.startsWith('backup.manifest')) return undefined;
+    const judgement = entry.type === 'file' ? judgeStored(child, suffix, manifest, resumed.manifest) : 'not a file';
+    if (typeof judgement === 'string') {
+      removedFiles.push(path);
+      if (entry.type === 'file') {
+        session.log.detail(`remove file '${repo.fullPath(path)}' from resumed backup (${judgement})`);
+      }
+    } else kept.set(judgement.index, judgement.before);
+    return undefined;
   };
-  await walk('');
+  for (let level = ['']; level.length > 0; ) {
+    const lists = await forAll(level, directory => repo.storage.list(directory === '' ? base : `${base}/${directory}`));
+    level = level.flatMap((directory, at) => (lists[at] ?? []).flatMap(entry => look(directory, entry) ?? []));
+  }
+  await forAll(removedFiles, path => repo.storage.remove(path));
+  await forAll(removedTrees, path => repo.storage.removeTree(path));
   return {
     get: index => {
       const before = kept.get(index);
       return before === undefined ? undefined : resumed.manifest.files.get(before);
     },
   };
+}
+
+function judgeStored(
+  path: string,
+  suffix: string,
+  manifest: Manifest,
+  aborted: Manifest,
+): string | { index: number; before: number } {
+  if (!path.endsWith(suffix)) return 'mismatched compression type';
+  return judge(path.slice(0, path.length - suffix.length), manifest, aborted);
 }
 
 function judge(name: string, manifest: Manifest, aborted: Manifest): string | { index: number; before: number } {

@@ -1,4 +1,5 @@
 /** Copies files from the cluster into the repository in a worker thread, and learns all about them on the way. */
+import pLimit from 'p-limit';
 import { BackstopError, isKind } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
@@ -19,6 +20,7 @@ import {
 import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
 import { bytesSource } from '../../repo/bytes-source.ts';
 import { emptyChecksum } from '../../repo/manifest/manifest.ts';
+import { begun, isObjectStore } from '../../repo/object-store.ts';
 import { loadSteps, storeSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage } from '../../storage/drivers.ts';
 import { readAgain } from '../../storage/posix/read-again.ts';
@@ -40,7 +42,12 @@ interface Destination {
   /** Bytes before this file's. */
   readonly offset: number;
   readonly raw: boolean;
+  /** The prior backup's map of the file, on its way. */
+  readonly map: Promise<BlockItem[] | undefined> | undefined;
 }
+
+/** Reads begun ahead of their turn where an answer takes long. */
+const readsAhead = 8;
 
 /** Opens what the jobs of a thread need, once. */
 export async function openBackupJobs(data: BackupThreadData) {
@@ -60,6 +67,8 @@ class BackupWorker {
   readonly #codecs: Codecs = openCodecs();
   readonly #buffers: BufferPool;
   readonly #pages = new PageChecker();
+  /** Small reads of the repository under way at once. */
+  readonly #ahead: number;
   #hashBlock: Xxh128 | undefined;
 
   constructor(data: BackupThreadData, repo: Storage, clusters: ReadonlyMap<number, ClusterFiles>) {
@@ -67,6 +76,7 @@ class BackupWorker {
     this.#repo = repo;
     this.#clusters = clusters;
     this.#buffers = bufferPool(data.bufferSize);
+    this.#ahead = isObjectStore(repo) ? readsAhead : 1;
   }
 
   async prepare(): Promise<void> {
@@ -98,9 +108,10 @@ class BackupWorker {
     const commits: Promise<void>[] = [];
     try {
       const results: BackupFileResult[] = [];
-      for (const task of files) {
-        const isUnchanged = await this.#isUnchanged(cluster, task, buffer);
-        if (isUnchanged && (await this.#isResumed(task, buffer))) {
+      const resumable = await this.#checkResumable(cluster, files);
+      for (const [index, task] of files.entries()) {
+        const { isUnchanged = true, isStored = false } = resumable[index] ?? {};
+        if (isUnchanged && isStored) {
           results.push({ outcome: 'resumed' });
           continue;
         }
@@ -108,7 +119,13 @@ class BackupWorker {
           const sink = await this.#repo.write(task.repoPath, { atomic: false, sizeHint: task.size });
           let stored: BackupFileResult;
           try {
-            stored = await this.#store(task, source, buffer, { sink, bundleId: 0, offset: 0, raw: false });
+            stored = await this.#store(task, source, buffer, {
+              sink,
+              bundleId: 0,
+              offset: 0,
+              raw: false,
+              map: this.#beginMap(task),
+            });
           } catch (error) {
             await sink.abort();
             throw error;
@@ -134,14 +151,38 @@ class BackupWorker {
     }
   }
 
+  /** Looks at what an aborted backup stored: several files at once where an answer takes long. */
+  async #checkResumable(
+    cluster: ClusterFiles,
+    files: readonly BackupFileTask[],
+  ): Promise<({ readonly isUnchanged: boolean; readonly isStored: boolean } | undefined)[]> {
+    if (files.every(({ resumed }) => resumed === undefined)) return [];
+    return await pLimit(this.#ahead).map(files, async task => {
+      if (task.resumed === undefined) return undefined;
+      const buffer = this.#buffers.take();
+      try {
+        const isUnchanged = await this.#isUnchanged(cluster, task, buffer);
+        return { isUnchanged, isStored: isUnchanged && (await this.#isResumed(task, buffer)) };
+      } finally {
+        this.#buffers.give(buffer);
+      }
+    });
+  }
+
   /** Whether what an aborted backup stored is whole. */
   async #isResumed({ resumed, repoPath }: BackupFileTask, buffer: Buffer): Promise<boolean> {
     if (resumed === undefined) return false;
-    const info = await this.#repo.info(repoPath);
-    if (info?.size !== resumed.sizeRepo) return false;
-    const source = await this.#repo.read(repoPath);
+    let source: ByteSource;
     try {
-      if ((await this.#hash(source, buffer)).checksum !== resumed.checksumRepo) return false;
+      // a byte more than there should be, so that a larger file is seen
+      source = await this.#repo.read(repoPath, { length: resumed.sizeRepo + 1 });
+    } catch (error) {
+      if (isKind(error, 'file-missing')) return false;
+      throw error;
+    }
+    try {
+      const stored = await this.#hash(source, buffer);
+      if (stored.size !== resumed.sizeRepo || stored.checksum !== resumed.checksumRepo) return false;
     } finally {
       await source.close();
     }
@@ -173,15 +214,21 @@ class BackupWorker {
   ): Promise<BackupFileResult[]> {
     const sink = await this.#repo.write(bundle.path, { atomic: false });
     let offset = 0;
+    const maps: (Promise<BlockItem[] | undefined> | undefined)[] = [];
     try {
       const results: BackupFileResult[] = [];
-      for (const task of files) {
+      for (const [index, task] of files.entries()) {
+        for (let next = maps.length; next < files.length && next < index + this.#ahead; next++) {
+          maps.push(this.#beginMap(files[next]));
+        }
+        const map = maps[index];
+        maps[index] = undefined;
         const result = await this.#copyFile(cluster, task, buffer, async opened => {
           const source = await peek(opened, buffer);
           // a file that shrank to nothing takes no place, like every empty file of a bundled backup
           if (source === undefined) return emptyFile;
           const { bundleRaw: raw } = this.#data;
-          const stored = await this.#store(task, source, buffer, { sink, bundleId: bundle.id, offset, raw });
+          const stored = await this.#store(task, source, buffer, { sink, bundleId: bundle.id, offset, raw, map });
           return stored.outcome === 'copied' ? { ...stored, bundleOffset: offset } : stored;
         });
         if (result.outcome === 'copied') offset += result.sizeRepo;
@@ -231,7 +278,7 @@ class BackupWorker {
     destination: Destination,
   ): Promise<BackupFileResult> {
     const { block } = task;
-    const priorMap = block === undefined ? undefined : await this.#readMap(block);
+    const priorMap = await destination.map;
     const spec = this.#specOf(task, destination);
     const altered = spec.some(step => step.step === 'hash' && step.id === 'stored');
     const kinds = {
@@ -311,6 +358,11 @@ class BackupWorker {
     if (block === undefined) return () => undefined;
     this.#hashBlock ??= await loadXxh128();
     return this.#hashBlock;
+  }
+
+  /** Begins to read the prior map of a file that is stored by blocks; a failure is told when it is wanted. */
+  #beginMap(task: BackupFileTask | undefined): Promise<BlockItem[] | undefined> | undefined {
+    return task?.block === undefined ? undefined : begun(this.#readMap(task.block));
   }
 
   async #readMap({ priorMap, blockSize, checksumSize }: BlockTask): Promise<BlockItem[] | undefined> {

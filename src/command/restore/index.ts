@@ -14,9 +14,12 @@ import {
 } from '../../postgres/timeline.ts';
 import { type PostgresVersion, versionOf } from '../../postgres/versions.ts';
 import { parseWalName } from '../../postgres/wal.ts';
+import type { ArchiveInfo } from '../../repo/archive-info.ts';
+import type { BackupEntry, BackupInfo } from '../../repo/backup-info.ts';
 import { archiveIdOf } from '../../repo/history.ts';
 import { archiveIdPath } from '../../repo/layout.ts';
 import { type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink, readStored } from '../../repo/stored.ts';
 import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
@@ -57,6 +60,7 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
     { set: values.set, type: values.type, ...(values.target === undefined ? {} : { target: values.target }) },
     message => log.warn(message),
   );
+  const timelines = begun(readTimelines(session, repo, info, entry));
   const manifest = await repo.loadManifest(entry.label, info.cipherPass);
   if (manifest.header.label !== entry.label) {
     throw new BackstopError(
@@ -69,7 +73,7 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   }
   const version = versionOf(manifest.header.pgVersion);
   const recoveryType = !manifest.header.options.online && !settings.optionIsSet('type') ? 'none' : values.type;
-  await checkTimeline(session, repo, manifest, version);
+  await checkTimeline(session, repo, manifest, version, await timelines);
   const begins = manifest.header.options.online
     ? `, recovery will start at ${formatTime(manifest.header.timestampStart)}`
     : '';
@@ -194,26 +198,49 @@ function dropSpool({ settings }: Session<'restore'>): void {
   if (spool !== undefined) rmSync(`${spool}/archive/${stanza}`, { recursive: true, force: true });
 }
 
+/** What the archive has of timelines. */
+interface Timelines {
+  readonly archiveInfo: ArchiveInfo;
+  /** Where their history files lie. */
+  readonly path: string;
+  readonly names: readonly string[];
+}
+
+/** @returns undefined when no recovery follows a timeline */
+async function readTimelines(
+  { settings }: Session<'restore'>,
+  repo: StanzaRepo,
+  { history }: BackupInfo,
+  entry: BackupEntry,
+): Promise<Timelines | undefined> {
+  const { type, 'target-timeline': timeline } = settings.values;
+  const db = history.find(({ id }) => id === entry.dbId);
+  if (entry.archiveStart === null || db === undefined || type === 'none' || type === 'preserve') return undefined;
+  const path = archiveIdPath(repo.stanza, archiveIdOf(db));
+  const isListed = timeline === undefined || timeline === 'latest';
+  const listing = begun(isListed ? repo.storage.names(path) : Promise.resolve([]));
+  return { archiveInfo: await repo.loadArchiveInfo(), path, names: await listing };
+}
+
 /** Recovery must be able to reach the timeline that it will follow. */
 async function checkTimeline(
   session: Session<'restore'>,
   repo: StanzaRepo,
   manifest: Manifest,
   version: PostgresVersion,
+  timelines: Timelines | undefined,
 ): Promise<void> {
   const { header } = manifest;
   const { values } = session.settings;
-  if (header.archiveStart === undefined || header.lsnStart === undefined) return;
-  if (values.type === 'none' || values.type === 'preserve') return;
+  if (timelines === undefined || header.archiveStart === undefined || header.lsnStart === undefined) return;
   const backupTimeline = parseWalName(header.archiveStart).timeline;
-  const archiveInfo = await repo.loadArchiveInfo();
-  const path = archiveIdPath(repo.stanza, archiveIdOf({ version: header.pgVersion, id: header.dbId }));
+  const { archiveInfo, path, names } = timelines;
   const target = chooseTargetTimeline({
     option: values['target-timeline'],
     version,
     immediate: values.type === 'immediate',
     backupTimeline,
-    historyFiles: await repo.storage.names(path),
+    historyFiles: names,
   });
   if (target === backupTimeline) return;
   const bytes = await readStored(

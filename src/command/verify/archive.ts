@@ -6,6 +6,7 @@ import { openPipeline, prepareSteps } from '../../codec/pipeline.ts';
 import { decodeWalHeader, nextWalName, walHeaderSize } from '../../postgres/wal.ts';
 import type { ArchiveId } from '../../repo/history.ts';
 import { archiveIdPath, archivePath } from '../../repo/layout.ts';
+import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { type ArchivedWal, listWal, walReadSteps } from '../../repo/wal-store.ts';
 import { type VerifyTask, type VerifyVerdict, verdictAt } from './job.ts';
@@ -67,8 +68,9 @@ async function* archiveIdJobs(request: ArchiveRequest, outcome: ArchiveOutcome):
   const directories = names.filter(name => directoryPattern.test(name)).sort();
   if (directories.length === 0) log.detail(`archive path '${archiveId}' is empty`);
   let segmentSize: number | undefined;
-  for (const directory of directories) {
-    const all = (await listWal(repo, archiveId, directory)).filter(wal => !wal.partial && isWanted(request, wal));
+  const lists = ahead(directories, directory => listWal(repo, archiveId, directory));
+  for (const [at, directory] of directories.entries()) {
+    const all = (await lists(at)).filter(wal => !wal.partial && isWanted(request, wal));
     outcome.total += all.length;
     const segments = dropDuplicates(all, segment => {
       request.told.errors++;
@@ -84,6 +86,22 @@ async function* archiveIdJobs(request: ArchiveRequest, outcome: ArchiveOutcome):
       yield jobOf(request, outcome, segments.slice(at, at + jobSegments), segmentSize);
     }
   }
+}
+
+/** Lists under way while one is worked on. */
+const listsAhead = 4;
+
+/** Work for each item, in order, begun a few items ahead of the one that is asked for. */
+function ahead<T, R>(items: readonly T[], work: (item: T) => Promise<R>): (at: number) => Promise<R> {
+  const begunWork: Promise<R>[] = [];
+  return async at => {
+    for (const item of items.slice(begunWork.length, at + 1 + listsAhead)) begunWork.push(begun(work(item)));
+    const result = begunWork[at];
+    if (result === undefined) throw new RangeError(`there is no item ${at}`);
+    // a list of names is large, and wanted once
+    delete begunWork[at];
+    return await result;
+  };
 }
 
 function isWanted({ filter }: ArchiveRequest, { segment }: ArchivedWal): boolean {
@@ -133,6 +151,7 @@ async function findSegmentSize(request: ArchiveRequest, segments: readonly Archi
 
 /** Enough stored bytes to get the first page's header out of any codec: bzip2 works on blocks of 900 KB. */
 const startPiece = 64 * 1024;
+const startLimit = 1024 * 1024;
 
 class Enough extends Error {}
 
@@ -148,7 +167,7 @@ async function readStart({ repo, passphrase }: ArchiveRequest, wal: ArchivedWal)
     have += part.length;
     if (have === start.length) throw new Enough();
   });
-  const source = await repo.storage.read(wal.path);
+  const source = await repo.storage.read(wal.path, { length: startLimit });
   try {
     const buffer = Buffer.allocUnsafe(startPiece);
     for (;;) {

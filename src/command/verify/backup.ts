@@ -11,7 +11,7 @@ import { isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { readStoredThrough } from '../../repo/stored.ts';
 import { nothingToDo, placeOf, queueFiles, readAlone, readFromBundle, taskOf } from './backup-files.ts';
-import { attempt, compareCopy } from './info.ts';
+import { attempt, beginCompareCopy } from './info.ts';
 import { verdictAt } from './job.ts';
 import { type ArchiveOutcome, type BackupOutcome, newBackupOutcome } from './outcome.ts';
 import { allDone, type VerifyJob } from './run-jobs.ts';
@@ -131,9 +131,10 @@ async function findManifest(request: BackupRequest, outcome: BackupOutcome): Pro
   const { repo, passphrase, log, told } = request;
   const { label } = outcome;
   const path = manifestFile(repo.stanza, label);
+  const isSame = beginCompareCopy(repo, path, passphrase, log);
   const main = await loadManifest(request, path);
   if ('value' in main) {
-    if (!(await compareCopy(repo, path, passphrase, main.checksum, log))) {
+    if (!(await isSame(main.checksum))) {
       log.detail(`backup '${label}' manifest${copySuffix} does not match manifest`);
     }
     return checkHistory(request, main.value, outcome);

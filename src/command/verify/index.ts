@@ -9,12 +9,13 @@ import type { BackupInfo } from '../../repo/backup-info.ts';
 import { type ArchiveId, archiveIdOf } from '../../repo/history.ts';
 import { type BackupLabel, isBackupLabel } from '../../repo/label.ts';
 import { manifestFile } from '../../repo/layout.ts';
+import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { forcedVersion, openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
 import { archiveJobs, listArchiveIds, type WalFilter } from './archive.ts';
 import { backupJobs, listBackups } from './backup.ts';
-import { compareHistories, findArchiveInfo, findBackupInfo } from './info.ts';
+import { compareHistories, findInfos } from './info.ts';
 import type { VerifyThreadData } from './job.ts';
 import type { ArchiveOutcome, BackupOutcome } from './outcome.ts';
 import { formatOutcomes } from './report.ts';
@@ -43,8 +44,7 @@ export async function run(session: Session<'verify'>): Promise<undefined> {
 async function verify(session: Session<'verify'>, repo: StanzaRepo, told: Told): Promise<string> {
   const { log, settings } = session;
   const problems: string[] = [];
-  const backup = await findBackupInfo(repo, log);
-  const archive = await findArchiveInfo(repo, log);
+  const { backup, archive } = await findInfos(repo, log);
   if (backup === undefined) problems.push('  No usable backup.info file');
   if (archive === undefined) problems.push('  No usable archive.info file');
   if (backup === undefined || archive === undefined) {
@@ -57,9 +57,10 @@ async function verify(session: Session<'verify'>, repo: StanzaRepo, told: Told):
     return `\n${difference}`;
   }
   const { set } = settings.values;
+  const listing = begun(listArchiveIds(repo));
   const scope = set === undefined ? await wholeStanza(session, repo, backup) : await oneSet(repo, backup, set, told);
   if (typeof scope === 'string') return scope;
-  const archiveIds = await listArchiveIds(repo);
+  const archiveIds = await listing;
   if (archiveIds.length === 0 && scope.labels.length === 0) return '\n    no archives or backups exist in the repo';
   if (archiveIds.length === 0 || scope.labels.length === 0) {
     log.detail(`no ${archiveIds.length === 0 ? 'archives' : 'backups'} exist in the repo`);

@@ -6,6 +6,7 @@ import { type ArchiveInfo, decodeArchiveInfo } from '../../repo/archive-info.ts'
 import { type BackupInfo, decodeBackupInfo } from '../../repo/backup-info.ts';
 import { isSameDb } from '../../repo/history.ts';
 import { archiveInfoFile, backupInfoFile, copySuffix } from '../../repo/layout.ts';
+import { begun } from '../../repo/object-store.ts';
 import { checkInfoPair } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { readStored, readStoredThrough } from '../../repo/stored.ts';
@@ -16,69 +17,91 @@ const infoLimit = 1024 * 1024 * 1024;
 /** A file, or what kept it from being read, and the SHA-1 of its decrypted bytes. */
 type Loaded<T> = { readonly value: T; readonly checksum: string } | { readonly error: BackstopError };
 
-/** @returns undefined when neither copy is usable */
-export async function findArchiveInfo(repo: StanzaRepo, log: Log): Promise<ArchiveInfo | undefined> {
-  return await findInfo(repo, archiveInfoFile(repo.stanza), 'archive.info', decodeArchiveInfo, log);
+/** @returns what there is of the two info files: undefined when neither copy is usable */
+export async function findInfos(
+  repo: StanzaRepo,
+  log: Log,
+): Promise<{ readonly backup: BackupInfo | undefined; readonly archive: ArchiveInfo | undefined }> {
+  const { stanza } = repo;
+  const backup = beginInfo(repo, backupInfoFile(stanza), 'backup.info', decodeBackupInfo, log);
+  const archive = beginInfo(repo, archiveInfoFile(stanza), 'archive.info', decodeArchiveInfo, log);
+  return { backup: await backup(), archive: await archive() };
 }
 
-/** @returns undefined when neither copy is usable */
-export async function findBackupInfo(repo: StanzaRepo, log: Log): Promise<BackupInfo | undefined> {
-  return await findInfo(repo, backupInfoFile(repo.stanza), 'backup.info', decodeBackupInfo, log);
-}
-
-async function findInfo<T>(
+/** Begins to load both copies. @returns judges them, and tells of it in the log */
+function beginInfo<T>(
   repo: StanzaRepo,
   path: string,
   name: string,
   decode: (bytes: Uint8Array) => T,
   log: Log,
-): Promise<T | undefined> {
+): () => Promise<T | undefined> {
   const { cipherPass } = repo.settings;
   const load = (from: string) =>
-    attempt(repo, from, log, async hash => {
+    beginAttempt(repo, from, log, async hash => {
       const bytes = await readStored(repo.storage, from, cipherPass, infoLimit);
       hash(bytes);
       return decode(bytes);
     });
-  const main = await load(path);
-  const copy = await load(path + copySuffix);
-  if ('value' in main) {
-    if ('value' in copy && copy.checksum !== main.checksum) log.detail(`${name}${copySuffix} does not match ${name}`);
-    return main.value;
-  }
-  return 'value' in copy ? copy.value : undefined;
+  const [loadingMain, loadingCopy] = [load(path), load(path + copySuffix)];
+  return async () => {
+    const main = await loadingMain();
+    const copy = await loadingCopy();
+    if ('value' in main) {
+      if ('value' in copy && copy.checksum !== main.checksum) log.detail(`${name}${copySuffix} does not match ${name}`);
+      return main.value;
+    }
+    return 'value' in copy ? copy.value : undefined;
+  };
 }
 
-/** Whether the copy of a file holds the same; a copy that cannot be read is told of in the log. */
-export async function compareCopy(
+/**
+ * Begins to compare the copy of a file with it.
+ * @returns whether it holds the same; a copy that cannot be read is told of in the log
+ */
+export function beginCompareCopy(
   repo: StanzaRepo,
   path: string,
   passphrase: string | undefined,
-  checksum: string,
   log: Log,
-): Promise<boolean> {
-  const copy = await attempt(repo, path + copySuffix, log, hash =>
+): (checksum: string) => Promise<boolean> {
+  const loading = beginAttempt(repo, path + copySuffix, log, hash =>
     readStoredThrough(repo.storage, path + copySuffix, passphrase, hash),
   );
-  return 'error' in copy || copy.checksum === checksum;
+  return async checksum => {
+    const copy = await loading();
+    return 'error' in copy || copy.checksum === checksum;
+  };
 }
 
 /** Loads a file; a failure is told of in the log and is part of the answer. */
-export async function attempt<T>(
+export function attempt<T>(
   repo: StanzaRepo,
   path: string,
   log: Log,
   load: (hash: (bytes: Uint8Array) => void) => Promise<T>,
 ): Promise<Loaded<T>> {
+  return beginAttempt(repo, path, log, load)();
+}
+
+/** Begins to load a file. @returns waits for it: only then a failure is told of, so that lines keep their order */
+function beginAttempt<T>(
+  repo: StanzaRepo,
+  path: string,
+  log: Log,
+  load: (hash: (bytes: Uint8Array) => void) => Promise<T>,
+): () => Promise<Loaded<T>> {
   const hash = createHash('sha1');
-  try {
-    const value = await load(bytes => void hash.update(bytes));
-    return { value, checksum: hash.digest('hex') };
-  } catch (error) {
-    if (!isBackstopError(error)) throw error;
-    log.detail(error.kind === 'checksum' ? `${error.message} ${repo.fullPath(path)}` : error.message);
-    return { error };
-  }
+  const loading = begun(load(bytes => void hash.update(bytes)));
+  return async () => {
+    try {
+      return { value: await loading, checksum: hash.digest('hex') };
+    } catch (error) {
+      if (!isBackstopError(error)) throw error;
+      log.detail(error.kind === 'checksum' ? `${error.message} ${repo.fullPath(path)}` : error.message);
+      return { error };
+    }
+  };
 }
 
 /** @returns what the two files do not agree on, if anything */
