@@ -94,7 +94,13 @@ function loadable(kind, text) {
 
 /** The command line, the worker thread and the SDK. @returns {Promise<string[]>} the names of the files */
 async function buildProgram() {
-  const sdk = loadable('sdk', await textOf('src/storage/s3/sdk.ts', {}, { external: [] }));
+  // Only what is used of it: as ES modules its unused parts are left out. Its stack traces help nobody.
+  const sdkText = await textOf(
+    'src/storage/s3/sdk.ts',
+    {},
+    { external: [], mainFields: ['module', 'main'], minify: true, keepNames: false },
+  );
+  const sdk = loadable('sdk', sdkText);
   const names = { __SDK__: JSON.stringify(sdk.name) };
   const [main, thread] = await Promise.all([textOf('src/cli/main.ts', names), textOf('src/cli/thread.ts', names)]);
   const program = loadable('program', main);

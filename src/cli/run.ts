@@ -52,7 +52,6 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   const end = (outcome: { readonly code: number; readonly error?: BackstopError }): void => {
     if (outcome.error !== undefined) log.error(outcome.error);
     if (!begun) return;
-    for (const text of describeRequests(requests.summaries())) log.detail(text);
     const duration = timestamp ? ` (${Math.round(clock.monotonic() - current.started)}ms)` : '';
     line(
       outcome.error === undefined
@@ -62,6 +61,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   };
   /** Ends the command in the log, frees the locks. After it nothing is said any more. */
   const finish = (outcome: { readonly code: number; readonly error?: BackstopError }): number => {
+    if (begun) for (const text of describeRequests(requests.summaries())) log.detail(text);
     end(outcome);
     for (const lock of held.reverse()) {
       try {

@@ -22,8 +22,8 @@ export class StoreRequests {
 }
 
 /**
- * Lines for the end of a command, one of words for each repository and one of JSON for all: an object store bills by
- * request.
+ * Lines for the end of a process, one of words for each repository and one of JSON for all: an object store bills by
+ * request. The JSON begins with what pgBackRest prints of it.
  */
 export function describeRequests(summaries: readonly [key: number, summary: RequestSummary][]): string[] {
   if (summaries.length === 0) return [];
@@ -32,6 +32,12 @@ export function describeRequests(summaries: readonly [key: number, summary: Requ
     const again = retries > 0 ? `, ${retries} of them tried again` : '';
     return `repo${key}: ${total} requests (${kinds.join(', ')})${again}, ${formatSize(sent)} sent, ${formatSize(received)} received`;
   });
-  const json = Object.fromEntries(summaries.map(([key, summary]) => [`repo${key}`, summary]));
-  return [...lines, `statistics: ${JSON.stringify(json)}`];
+  const sum = (of: (summary: RequestSummary) => number) => summaries.reduce((all, [, summary]) => all + of(summary), 0);
+  const retries = sum(summary => summary.retries);
+  const statistics = {
+    'http.request': { total: sum(summary => summary.total) },
+    ...(retries > 0 ? { 'http.retry': { total: retries } } : {}),
+    ...Object.fromEntries(summaries.map(([key, summary]) => [`repo${key}`, summary])),
+  };
+  return [...lines, `statistics: ${JSON.stringify(statistics)}`];
 }
