@@ -14,8 +14,9 @@ const mostFiles = 8192;
  */
 export function bundleReads(bundles: readonly number[], workers: number): (bundle: number) => number {
   const total = bundles.reduce((sum, size) => sum + size, 0);
-  // two jobs for each worker: the second one is under way while the first one ends
-  const wanted = Math.min(mostRead, Math.max(leastRead, total / (workers * 2)));
+  // two jobs for each worker, so that none waits long for the last one
+  const jobs = workers === 1 ? 1 : workers * 2;
+  const wanted = Math.min(mostRead, Math.max(leastRead, total / jobs));
   return size => size / Math.max(1, Math.round(size / wanted));
 }
 

@@ -130,9 +130,9 @@ describe('the jobs of a restore', () => {
       { maxLength: 200 },
     );
     fc.assert(
-      fc.property(bundled, list => {
+      fc.property(bundled, fc.option(fc.integer({ min: 1, max: 8 }), { nil: undefined }), (list, workers) => {
         const manifest = { ...emptyManifest({} as ManifestHeader), files: tableOf(list) };
-        const jobs = queueRestore(manifest);
+        const jobs = queueRestore(manifest, workers);
         expect(jobs.flat().sort((a, b) => a - b)).toEqual(all(manifest.files));
         for (const job of jobs) {
           const members = job.map(index => manifest.files.get(index));
