@@ -1,7 +1,7 @@
 /** Credentials of a profile of the shared AWS files: keys, a role, SSO, a process, whatever the SDK knows. */
 import { BackstopError } from '../../../base/error.ts';
-import { loadProfileSdk, type SharedFiles, sharedFiles } from './profile.ts';
-import type { CredentialSource } from './source.ts';
+import { type SharedFiles, sharedFiles } from './profile.ts';
+import type { AccessKey, CredentialSource } from './source.ts';
 import { withoutSecrets } from './without-secrets.ts';
 
 /** What a profile that gives credentials has at least one of, and how it is called in messages. */
@@ -30,7 +30,7 @@ export function profileSource(
   if (files === undefined) return undefined;
   const { profile } = files;
   return async () => {
-    const { fromIni, loadSharedConfigFiles } = await loadProfileSdk();
+    const { loadSharedConfigFiles } = await import('./shared-files-sdk.ts');
     // as these files may be changed while we run
     const paths = { filepath: files.credentials, configFilepath: files.config, ignoreCache: true };
     const { configFile, credentialsFile } = await loadSharedConfigFiles(paths);
@@ -41,7 +41,10 @@ export function profileSource(
     const [name, word] = kind;
     const file = credentialsFile[profile]?.[name] === undefined ? files.config : files.credentials;
     const from = `profile '${profile}' of '${file}'${word === undefined ? '' : ` (${word})`}`;
+    const plain = word === undefined ? plainKey(values) : undefined;
+    if (plain !== undefined) return { key: plain, from };
     try {
+      const { fromIni } = await loadProfileSdk();
       const { accessKeyId, secretAccessKey, sessionToken, expiration } = await fromIni({
         ...paths,
         profile,
@@ -61,6 +64,19 @@ export function profileSource(
       throw failed(error, from, word, profile, secrets);
     }
   };
+}
+
+/** Keys in the profile itself: most have nothing else, and the rest of the SDK takes long to load. */
+function plainKey(values: Readonly<Record<string, string | undefined>>): AccessKey | undefined {
+  const { aws_access_key_id: accessKeyId, aws_secret_access_key: secretAccessKey, aws_session_token: token } = values;
+  if (accessKeyId === undefined || secretAccessKey === undefined) return undefined;
+  return { accessKeyId, secretAccessKey, ...(token === undefined ? {} : { sessionToken: token }) };
+}
+
+function loadProfileSdk(): Promise<typeof import('./profile-sdk.ts')> {
+  // it would tell users of Node 20 in their archive log what versions of the SDK in 2027 will need
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
+  return import('./profile-sdk.ts');
 }
 
 /** What must not be told: the SDK's messages repeat the command of a process. */

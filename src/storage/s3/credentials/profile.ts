@@ -27,12 +27,6 @@ export function sharedFiles(environment: NodeJS.ProcessEnv): SharedFiles | undef
   return { config, credentials, profile: named ?? 'default', named: named !== undefined };
 }
 
-export function loadProfileSdk(): Promise<typeof import('./sdk.ts')> {
-  // it would tell users of Node 20 in their archive log what versions of the SDK in 2027 will need
-  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
-  return import('./sdk.ts');
-}
-
 export interface ProfileSettings {
   readonly region?: string;
   readonly endpoint?: string;
@@ -40,7 +34,7 @@ export interface ProfileSettings {
 
 /** Region and S3 endpoint of the profile; a file that is not there says nothing. */
 export async function readProfile(files: SharedFiles, environment: NodeJS.ProcessEnv): Promise<ProfileSettings> {
-  const { loadSharedConfigFiles } = await loadProfileSdk();
+  const { loadSharedConfigFiles } = await import('./shared-files-sdk.ts');
   const { configFile, credentialsFile } = await loadSharedConfigFiles({
     filepath: files.credentials,
     configFilepath: files.config,
