@@ -24,9 +24,18 @@ export const layers: Readonly<Record<string, Layer>> = {
     packages: ['p-limit'],
   },
   config: { layers: ['base'], packages: [] },
-  repo: { layers: ['postgres', 'storage', 'codec', 'base'], packages: [] },
+  repo: { layers: ['postgres', 'storage', 'codec', 'base'], packages: ['p-limit'] },
   postgres: { layers: ['storage (types)', 'protocol', 'codec', 'base'], packages: ['pg'] },
-  storage: { layers: ['protocol', 'codec', 'base'], packages: [] },
+  storage: {
+    layers: ['protocol', 'codec', 'base'],
+    packages: [
+      '@aws-sdk/client-s3',
+      '@aws-sdk/credential-provider-ini',
+      '@smithy/core',
+      '@smithy/node-http-handler',
+      'p-limit',
+    ],
+  },
   parallel: { layers: ['base'], packages: [] },
   protocol: { layers: ['base'], packages: [] },
   codec: {

@@ -2,7 +2,7 @@
  * Which failures of a request may pass, and how long to wait before the next try: longer each time, at random, so that
  * many processes do not come back at once.
  */
-import { isBackstopError } from '../../base/error.ts';
+import { type BackstopError, isBackstopError } from '../../base/error.ts';
 
 /** Answers that say "later". */
 const passingStatus = new Set([408, 429, 500, 502, 503, 504]);
@@ -60,7 +60,7 @@ export const statusOf = (failure: ServiceFailure): number | undefined =>
   failure.$metadata?.httpStatusCode ?? failure.$response?.statusCode;
 
 /** May the same request succeed when it is sent again? */
-export function mayPass(failure: ServiceFailure): boolean {
+export function mayPass(failure: ServiceFailure | BackstopError): boolean {
   // no credentials: who looked for them has tried as often as it should
   if (isBackstopError(failure)) return false;
   if (passingNames.has(failure.name ?? '')) return true;
