@@ -6,7 +6,7 @@ import type { Log } from '../base/log.ts';
 import type { Cluster, ClusterConfig } from '../postgres/cluster.ts';
 import type { FindClustersOptions, FoundClusters } from '../postgres/find-cluster.ts';
 import { StanzaRepo } from '../repo/stanza-repo.ts';
-import { openClusterStorage, openRepoStorage, type RepoSettings } from '../storage/drivers.ts';
+import { openClusterStorage, openRepoStorage, type RepoSettings, type StorageContext } from '../storage/drivers.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type S3OptionSource, type S3Options, s3Settings } from './s3-settings.ts';
 import type { StoreRequests } from './store-requests.ts';
@@ -74,7 +74,13 @@ export async function openRepo(
   settings: RepoSettings,
   stanza = stanzaOf(session),
 ): Promise<StanzaRepo> {
-  return new StanzaRepo(settings, await openRepoStorage(settings), stanza);
+  return new StanzaRepo(settings, await openRepoStorage(settings, storageContext(session, settings)), stanza);
+}
+
+/** Where nobody said which key is to be taken, check says which one was found. */
+export function storageContext({ log, settings: { command } }: RepoSession, settings: RepoSettings): StorageContext {
+  const asked = command === 'check' && settings.s3?.credentials.keyType === 'default';
+  return { debug: message => (asked ? log.info(message) : log.debug('storage::s3', message)) };
 }
 
 /** The stanza, for commands that require one. */

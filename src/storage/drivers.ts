@@ -20,11 +20,17 @@ export interface RepoSettings {
   readonly requests?: CounterMemory;
 }
 
+/** Who is told what an open storage finds out. */
+export interface StorageContext {
+  /** Told where the credentials of a bucket come from, and of failures to renew them that are not fatal yet. Never a secret. */
+  readonly debug?: (message: string) => void;
+}
+
 /**
  * Opens a repository. Paths start with `/` below repo-path.
  * @throws feature-not-supported for a kind of storage that this version does not have
  */
-export async function openRepoStorage(settings: RepoSettings): Promise<Storage> {
+export async function openRepoStorage(settings: RepoSettings, context: StorageContext = {}): Promise<Storage> {
   const label = `repo${settings.key}`;
   if (settings.host !== undefined) throw notBuilt(`${label}-host`, 'a repository on another host');
   switch (settings.type) {
@@ -50,6 +56,7 @@ export async function openRepoStorage(settings: RepoSettings): Promise<Storage> 
         base: settings.path.replace(/\/+$/, ''),
         bucket: settings.s3,
         counters: new RequestCounters(settings.requests),
+        ...context,
       });
     }
     default:

@@ -95,7 +95,7 @@ class PlacedHttpsAgent extends https.Agent {
 function trustedCertificates(settings: ConnectionSettings, environment: NodeJS.ProcessEnv): string[] | undefined {
   const { caFile, caPath } = settings;
   if (caFile === undefined && caPath === undefined) {
-    for (const path of [environment.SSL_CERT_FILE, ...systemBundles]) {
+    for (const path of [environment.AWS_CA_BUNDLE, environment.SSL_CERT_FILE, ...systemBundles]) {
       const text = path === undefined ? undefined : readIfThere(path);
       if (text !== undefined) return [text, ...extra(environment)];
     }
