@@ -11,19 +11,31 @@ import { root, setUp } from '../src/setup.mjs';
 
 await setUp();
 
-/** One line about the judge of the compatibility tests, from the same search that the tests make. */
-async function compatLine() {
+/** Loads a module of the tests, which this Node may not be able to do by itself. */
+async function load(module) {
   const { bundle } = await import('../src/build.mjs');
   const folder = mkdtempSync(join(tmpdir(), 'pgbackstop-test-'));
   try {
-    const file = join(folder, 'real-pgbackrest.cjs');
-    await bundle('test/support/real-pgbackrest.ts', file);
-    const { findRealPgbackrest, skipReason } = (await import(file)).default;
-    const real = findRealPgbackrest();
-    return real === undefined ? skipReason : `compatibility tests run against ${real.path} ${real.version}`;
+    const file = join(folder, 'module.cjs');
+    await bundle(module, file);
+    return (await import(file)).default;
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** One line about the judge of the compatibility tests, from the same search that the tests make. */
+async function compatLine() {
+  const { findRealPgbackrest, skipReason } = await load('test/support/real-pgbackrest.ts');
+  const real = findRealPgbackrest();
+  return real === undefined ? skipReason : `compatibility tests run against ${real.path} ${real.version}`;
+}
+
+/** The same about the S3 server. */
+async function s3Line() {
+  const { hasS3Server, isFullS3Run, s3SkipReason } = await load('test/support/s3/radosgw.ts');
+  if (!hasS3Server()) return s3SkipReason;
+  return `S3 tests run against ${process.env.PGBACKSTOP_S3_LAB || 'radosgw'}${isFullS3Run() ? ', in full' : ''}`;
 }
 
 /** @returns how many tests passed, failed and were skipped; a file that could not be loaded counts as a failure */
@@ -69,9 +81,9 @@ function runTests(args) {
   }
 }
 
-const compat = await compatLine();
-console.log(`Node ${process.versions.node}; ${compat}`);
+const judges = [await compatLine(), await s3Line()];
+console.log([`Node ${process.versions.node}`, ...judges].join('\n'));
 const { status, passed, failed, skipped } = runTests(process.argv.slice(2));
-console.log(compat);
+console.log(judges.join('\n'));
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exit(failed > 0 && status === 0 ? 1 : status);

@@ -1,10 +1,9 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { DeleteObjectCommand, GetObjectCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { findRealPgbackrest } from '../real-pgbackrest.ts';
@@ -132,10 +131,11 @@ describe.skipIf(!requireS3Server())('the S3 server', () => {
     const bucket = await lab.newBucket();
     await lab.put(bucket, 'repo/some/file', 'there');
     const folder = mkdtempSync(join(tmpdir(), 'pgbackstop-s3-real-'));
-    await promisify(execFile)('chmod', ['755', folder]);
+    chmodSync(folder, 0o755);
     for (const uriStyle of ['path', 'host'] as const) {
       const config = join(folder, `${uriStyle}.conf`);
-      writeFileSync(config, `[global]\n${repoLines(lab, { bucket, path: '/repo', uriStyle })}`, { mode: 0o644 });
+      writeFileSync(config, `[global]\n${repoLines(lab, { bucket, path: '/repo', uriStyle })}`);
+      chmodSync(config, 0o644);
       const { stdout, stderr } = await runAs(unprivilegedUser(), [
         ...[real?.path ?? '', `--config=${config}`, '--log-level-file=off'],
         ...['repo-ls', '--recurse'],

@@ -2,7 +2,17 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-const programs = ['radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-osd', 'ceph', 'ceph-authtool', 'monmaptool', 'openssl'];
+const programs = [
+  'radosgw',
+  'radosgw-admin',
+  'ceph-mon',
+  'ceph-osd',
+  'ceph',
+  'ceph-authtool',
+  'monmaptool',
+  'openssl',
+  'setpriv',
+];
 
 /** How a reader of skipped tests gets what they need. */
 export const s3SkipReason =
@@ -37,7 +47,7 @@ export function requireS3Server(env: NodeJS.ProcessEnv = process.env): boolean {
   return found;
 }
 
-/** True for the long form of the S3 tests: PGBACKSTOP_S3=full, set by `npm run test:s3 full`. */
+/** True for the long form of the S3 tests: PGBACKSTOP_S3=full. */
 export function isFullS3Run(env: NodeJS.ProcessEnv = process.env): boolean {
   return env.PGBACKSTOP_S3 === 'full';
 }
