@@ -16,6 +16,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { findRealPgbackrest } from '../real-pgbackrest.ts';
+import { runAs, unprivilegedUser } from '../unprivileged.ts';
 import { FaultProxy, type FaultProxyOptions } from './fault-proxy.ts';
 import {
   badGateway,
@@ -36,6 +38,7 @@ import {
 } from './faults.ts';
 import { requireS3Server, type S3Lab, s3Lab } from './lab.ts';
 import { LatencyProxy } from './latency-proxy.ts';
+import { repoOptions } from './repo-options.ts';
 
 describe.skipIf(!requireS3Server())('the proxy', () => {
   let lab: S3Lab;
@@ -300,6 +303,25 @@ describe.skipIf(!requireS3Server())('the proxy', () => {
     const begin = performance.now();
     expect(await getLarge(client)).toBe(1_000_000);
     expect(performance.now() - begin).toBeGreaterThan(39);
+  });
+
+  const real = findRealPgbackrest();
+  test.skipIf(real === undefined)('serves the real pgBackRest, which tries again', async () => {
+    const target = await lab.newBucket();
+    await lab.put(target, 'repo/file', 'x');
+    const proxy = await through({ rules: [{ fault: slowDown(), times: 1 }] });
+    const way = await LatencyProxy.start({ to: proxy.port, roundTrip: 20 });
+    opened.push(way);
+    const options = Object.entries(repoOptions(lab, { bucket: target, path: '/repo', port: way.port }));
+    // keys are refused on the command line
+    const env = Object.fromEntries(
+      options.map(([name, value]) => [`PGBACKREST_${name.toUpperCase().replaceAll('-', '_')}`, String(value)]),
+    );
+    const command = [real?.path ?? '', '--config=/dev/null', '--log-level-file=off', 'repo-ls'];
+    const { stdout, stderr } = await runAs(unprivilegedUser(), command, { env });
+    expect(stdout, stderr).toBe('file\n');
+    expect(proxy.requests.map(({ status }) => status)).toContain(503);
+    expect(proxy.count('ListObjectsV2')).toBeGreaterThan(0);
   });
 
   test('is gone after its end, with all connections', async () => {

@@ -1,7 +1,7 @@
 /**
  * A real S3 server for tests and the bench: Debian's radosgw (Ceph), started once for all that run together.
  *
- *     describe.skipIf(!requireS3Server())('...', () => {
+ *     test.skipIf(!requireS3Server())('...', async () => {
  *       const lab = await s3Lab();
  *       const bucket = await lab.newBucket({ versioned: true });
  *       const stanza = new TestStanza(cluster, 'a', repoOptions(lab, { bucket, path: '/repo' }));
