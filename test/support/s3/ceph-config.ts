@@ -46,10 +46,10 @@ mon allow pool delete = true
 mon max pg per osd = 2000
 mon data avail warn = 1
 mon data avail crit = 0
-# Ceph gathers changes for a second, now and then for a tick, and the gateway makes pool after pool at its first start.
+# Ceph gathers changes for a second, its clients ask for a new map every five, and the gateway makes pool after pool at its first start.
 paxos propose interval = 0.02
 paxos min wait = 0.01
-mon tick interval = 1
+objecter tick interval = 0.5
 [mon.a]
 mon data = ${folder}/mon
 [osd.0]
