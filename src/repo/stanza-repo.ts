@@ -91,15 +91,16 @@ export class StanzaRepo {
   /**
    * Writes a manifest to one path, streaming.
    * @param compress true for the gzip copy that the history keeps
+   * @param permanent true for the final manifest of a backup
    */
   async writeManifest(
     manifest: Manifest,
     path: string,
     passphrase: string | undefined,
     version: string,
-    compress = false,
+    { compress = false, permanent = false } = {},
   ): Promise<void> {
-    const sink = await this.storage.write(path);
+    const sink = await this.storage.write(path, { permanent });
     await finishSink(sink, () => encodeManifest(manifest, sink, compress, passphrase, version));
   }
 

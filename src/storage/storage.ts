@@ -5,6 +5,8 @@
  * so that no second flag can disagree with it.
  */
 
+import type { KeptVersions } from './kept-files.ts';
+
 export type FileType = 'file' | 'path' | 'link' | 'special';
 
 export interface FileInfo {
@@ -44,6 +46,8 @@ export interface WriteOptions {
   readonly sync?: boolean;
   /** Exact size when known, so that a driver can choose single or multipart upload, or preallocate. */
   readonly sizeHint?: number;
+  /** True: the file is not changed once it is there. A storage that is to lock files against removal locks those. */
+  readonly permanent?: boolean;
 }
 
 /** Bytes being read. Pull, so that the caller's buffer is reused. */
@@ -107,11 +111,13 @@ export interface Storage {
   read(path: string, options?: ReadOptions): Promise<ByteSource>;
   /** Parents are created as needed. */
   write(path: string, options?: WriteOptions): Promise<ByteSink>;
-  /** Already gone is success. */
+  /** Already gone is success. @throws LockedError when the store does not let it go */
   remove(path: string): Promise<void>;
-  /** Removes a directory with all it holds; already gone is success. */
+  /** Removes a directory with all it holds; already gone is success. @throws LockedError when all but what is locked is gone */
   removeTree(path: string): Promise<void>;
   readonly paths?: PathCapability;
   readonly links?: LinkCapability;
+  /** What the store keeps of all that was removed since it was opened. */
+  kept?(): KeptVersions;
   close(): Promise<void>;
 }

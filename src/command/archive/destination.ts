@@ -4,6 +4,7 @@
  */
 import type { Codecs, StepSpec } from '../../codec/codecs.ts';
 import { openPipeline, type Pipeline } from '../../codec/pipeline.ts';
+import { isWalSegmentFile } from '../../postgres/wal.ts';
 import { archiveFilePath } from '../../repo/layout.ts';
 import type { ByteSink, StagedSink } from '../../storage/storage.ts';
 import type { PushTarget } from './push-target.ts';
@@ -38,7 +39,8 @@ export class Destination {
         const sink: StagedSink = await paths.stage(this.#pathOf(name));
         this.#sink = sink;
       } else if (stored !== undefined) {
-        const sink = await storage.write(this.#pathOf(stored));
+        // PostgreSQL gives history files again
+        const sink = await storage.write(this.#pathOf(stored), { permanent: isWalSegmentFile(name) });
         this.#sink = { write: chunk => sink.write(chunk), abort: () => sink.abort(), commit: () => sink.commit() };
       } else throw new Error('storage needs the name of a file before its content');
       const { passphrase } = this.target;

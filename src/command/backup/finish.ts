@@ -126,7 +126,7 @@ async function storeText(
   }
   const name = `${pgDataTarget}/${base}`;
   const path = backupFile(repo.stanza, header.label, { name, bundleId: 0, blockSize: 0 }, compressSuffix(compressType));
-  const sink = await repo.storage.write(path, { atomic: false, sizeHint: sizeRepo });
+  const sink = await repo.storage.write(path, { atomic: false, permanent: true, sizeHint: sizeRepo });
   await finishSink(sink, async () => {
     for (const part of parts) await sink.write(part);
   });
@@ -179,7 +179,7 @@ async function copyWal(
       compressSuffix(compressType),
     );
     const source = await repo.storage.read(wal.path);
-    const sink = await repo.storage.write(path, { atomic: false });
+    const sink = await repo.storage.write(path, { atomic: false, permanent: true });
     const pipelines: Pipeline[] = [];
     try {
       await finishSink(sink, () =>
@@ -230,9 +230,10 @@ async function publish(session: Session<'backup'>, finish: FinishSettings): Prom
   await hardlinkReferences(session, repo, manifest);
   await syncPaths(repo, manifest);
   const file = manifestFile(stanza, label);
-  await repo.writeManifest(manifest, historyFile(stanza, label), backupInfo.cipherPass, version, true);
+  await repo.writeManifest(manifest, historyFile(stanza, label), backupInfo.cipherPass, version, { compress: true });
   // the copy has the same content by now; where a request costs more than the work it is not read back
-  if (isObjectStore(storage)) await repo.writeManifest(manifest, file, backupInfo.cipherPass, version);
+  if (isObjectStore(storage))
+    await repo.writeManifest(manifest, file, backupInfo.cipherPass, version, { permanent: true });
   else await repo.copy(file + copySuffix, file);
   await storage.paths?.sync(backupPath(stanza));
   await repo.saveBackupInfo({ ...backupInfo, backups: [...backupInfo.backups, entryOf(manifest)] }, version);

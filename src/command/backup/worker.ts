@@ -116,7 +116,7 @@ class BackupWorker {
           continue;
         }
         const result = await this.#copyFile(cluster, task, buffer, async source => {
-          const sink = await this.#repo.write(task.repoPath, { atomic: false, sizeHint: task.size });
+          const sink = await this.#repo.write(task.repoPath, { atomic: false, permanent: true, sizeHint: task.size });
           let stored: BackupFileResult;
           try {
             stored = await this.#store(task, source, buffer, {
@@ -212,7 +212,7 @@ class BackupWorker {
     bundle: { readonly id: number; readonly path: string },
     buffer: Buffer,
   ): Promise<BackupFileResult[]> {
-    const sink = await this.#repo.write(bundle.path, { atomic: false });
+    const sink = await this.#repo.write(bundle.path, { atomic: false, permanent: true });
     let offset = 0;
     const maps: (Promise<BlockItem[] | undefined> | undefined)[] = [];
     try {

@@ -1,12 +1,15 @@
 /** Lists objects: what stands below a prefix, one level deep or all of it, page by page. */
-import { FalseAnswer, type S3Access } from './client.ts';
+import type { ListObjectVersionsCommand, ObjectVersion } from '@aws-sdk/client-s3';
+import { compareBytes } from '../../base/json.ts';
+import type { S3Access } from './client.ts';
+import { FalseAnswer } from './retry.ts';
 
 export interface ListedObject {
   readonly key: string;
   readonly size: number;
   /** Seconds since the epoch. */
   readonly mtime: number;
-  /** In a bucket that keeps versions and is read at an earlier time. */
+  /** In a bucket that keeps versions, when it is read as of an earlier time. */
   readonly versionId?: string;
 }
 
@@ -50,59 +53,155 @@ export async function* listPages(access: S3Access, prefix: string, deep: boolean
   } while (token !== undefined);
 }
 
+/** A page of what was there at an earlier time. */
+export interface PastPage extends ListedPage {
+  /** The last key that came, if one did: all before it is decided. */
+  readonly reached: string | undefined;
+}
+
 /**
- * As listPages(), of what was there at an earlier time, in a bucket that keeps versions.
- * @param time milliseconds since the epoch; a version of that very moment counts
+ * As listPages(), of what was there at an earlier time, in a bucket that keeps versions. A folder is listed also when all that
+ * is in it is of another time.
+ * @param time milliseconds since the epoch; a version of that very moment counts, and one of that second when it is a whole
+ * second, as services differ in what they round
+ * @param after begins behind this key
  */
 export async function* listPagesAt(
   access: S3Access,
   prefix: string,
   deep: boolean,
   time: number,
-): AsyncGenerator<ListedPage> {
-  let markers: { KeyMarker?: string; VersionIdMarker?: string } = {};
-  /** The last key that was decided; versions of one key come together, the newest first. */
-  let decided: string | undefined;
+  after?: string,
+): AsyncGenerator<PastPage> {
+  const limit = time % 1000 === 0 ? time + 999 : time;
+  let key: string | undefined;
+  let newest: VersionEntry | undefined;
+  for await (const { entries, folders, isLast } of versionPages(access, prefix, deep, after)) {
+    const objects: ListedObject[] = [];
+    const decide = () => {
+      if (newest === undefined || newest.deleted) return;
+      const { key, size, time, versionId } = newest;
+      objects.push({
+        key,
+        size,
+        mtime: Math.floor(time / 1000),
+        ...(versionId === undefined ? {} : { versionId }),
+      });
+    };
+    for (const entry of entries) {
+      // versions of one key come together, but not always in one page
+      if (entry.key !== key) {
+        decide();
+        key = entry.key;
+        newest = undefined;
+      }
+      // the newest comes first: of two that have the same time, too
+      if (entry.time <= limit && (newest === undefined || entry.time > newest.time)) newest = entry;
+    }
+    if (isLast) decide();
+    yield { objects, folders, reached: key };
+  }
+}
+
+interface VersionEntry {
+  readonly key: string;
+  /** The key was removed then. */
+  readonly deleted: boolean;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly size: number;
+  /** `null` for what was written while the bucket kept no versions. */
+  readonly versionId: string | undefined;
+}
+
+/** Versions and removals in the order of the service. */
+async function* versionPages(
+  access: S3Access,
+  prefix: string,
+  deep: boolean,
+  after: string | undefined,
+): AsyncGenerator<{ entries: VersionEntry[]; folders: string[]; isLast: boolean }> {
+  const Command = inOrder(access.sdk.ListObjectVersionsCommand);
+  let markers: { KeyMarker?: string; VersionIdMarker?: string } = after === undefined ? {} : { KeyMarker: after };
   for (;;) {
     const output = await access.send(
       'list',
       prefix,
-      access.sdk.ListObjectVersionsCommand,
+      Command,
       { Prefix: prefix, ...(deep ? {} : { Delimiter: '/' }), ...markers },
       answer => {
         if (answer.IsTruncated === undefined)
           throw new FalseAnswer('the answer to a list does not say whether it is whole');
+        if (answer.IsTruncated && !answer.NextKeyMarker) throw new FalseAnswer('a list ends before its end');
+        const { Versions = [], DeleteMarkers = [] } = answer;
+        if (orderOf(answer).length !== Versions.length + DeleteMarkers.length)
+          throw new FalseAnswer('the answer to a list cannot be read');
       },
     );
-    const candidates = [
-      ...(output.Versions ?? []).map(version => ({ ...version, deleted: false })),
-      ...(output.DeleteMarkers ?? []).map(marker => ({ ...marker, deleted: true, Size: 0 })),
-    ]
-      .filter(({ LastModified }) => (LastModified?.getTime() ?? 0) <= time)
-      .sort(
-        (a, b) =>
-          compare(a.Key ?? '', b.Key ?? '') || (b.LastModified?.getTime() ?? 0) - (a.LastModified?.getTime() ?? 0),
-      );
-    const objects: ListedObject[] = [];
-    for (const { Key = '', Size = 0, LastModified, VersionId, deleted } of candidates) {
-      if (Key === decided) continue;
-      decided = Key;
-      if (deleted) continue;
-      objects.push({
-        key: Key,
-        size: Size,
-        mtime: Math.floor((LastModified?.getTime() ?? 0) / 1000),
-        ...(VersionId === undefined ? {} : { versionId: VersionId }),
-      });
+    const [versions, removals] = [(output.Versions ?? []).values(), (output.DeleteMarkers ?? []).values()];
+    const entries: VersionEntry[] = [];
+    for (const kind of orderOf(output)) {
+      const deleted = kind === 'DeleteMarker';
+      const found: ObjectVersion | undefined = (deleted ? removals : versions).next().value;
+      const { Key: key = '', LastModified, Size: size = 0, VersionId: versionId } = found ?? {};
+      // Ceph gives versions of that very key, too, but not all of them
+      if (after !== undefined && compareBytes(key, after) <= 0) continue;
+      entries.push({ key, deleted, time: LastModified?.getTime() ?? 0, size, versionId });
     }
-    yield { objects, folders: (output.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix) };
+    yield {
+      entries,
+      folders: (output.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix),
+      isLast: !output.IsTruncated,
+    };
     if (!output.IsTruncated) return;
-    if (!output.NextKeyMarker) throw new FalseAnswer('a list ends before its end');
     markers = {
-      KeyMarker: output.NextKeyMarker,
+      KeyMarker: output.NextKeyMarker ?? '',
       ...(output.NextVersionIdMarker ? { VersionIdMarker: output.NextVersionIdMarker } : {}),
     };
   }
 }
 
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+type ListVersions = typeof ListObjectVersionsCommand;
+
+/** Kinds of the elements of an answer, as they came. */
+const orders = Symbol('orders');
+
+const orderOf = (output: object): readonly string[] => (output as { [orders]?: readonly string[] })[orders] ?? [];
+
+/**
+ * The command, with the order of versions and removals in its answer: the SDK gives a list of each, and where both have the
+ * same time (services that know whole seconds only) it alone says which was later.
+ */
+function inOrder(Command: ListVersions): ListVersions {
+  return class extends Command {
+    constructor(input: ConstructorParameters<ListVersions>[0]) {
+      super(input);
+      let order: readonly string[] = [];
+      this.middlewareStack.add(
+        next => async args => {
+          const result = await next(args);
+          const response = result.response as { statusCode: number; body: AsyncIterable<Uint8Array> | Uint8Array };
+          if (response.statusCode !== 200 || response.body instanceof Uint8Array) return result;
+          const chunks: Uint8Array[] = [];
+          for await (const chunk of response.body) chunks.push(chunk);
+          const body = Buffer.concat(chunks);
+          order = Array.from(
+            body.toString().matchAll(/<(?:\w+:)?(Version|DeleteMarker)[\s>]/g),
+            ([, kind = '']) => kind,
+          );
+          response.body = body;
+          return result;
+        },
+        { step: 'deserialize', priority: 'low', name: 'keepOrder' },
+      );
+      this.middlewareStack.add(
+        next => async args => {
+          const result = await next(args);
+          Object.assign(result.output as object, { [orders]: order });
+          return result;
+        },
+        { step: 'deserialize', priority: 'high', name: 'tellOrder' },
+      );
+    }
+  };
+}

@@ -3,12 +3,14 @@
  * when it is whole, and is durable once the service has answered.
  */
 import { basename } from 'node:path';
-import { isKind } from '../../base/error.ts';
+import { BackstopError, isKind } from '../../base/error.ts';
+import type { KeptVersions } from '../kept-files.ts';
 import type { ByteSink, ByteSource, FileInfo, ReadOptions, Storage, WriteOptions } from '../storage.ts';
 import { ByteBudget } from './budget.ts';
 import { customerKey, S3Access } from './client.ts';
-import { Download } from './download.ts';
-import { type ListedObject, type ListedPage, listPages, listPagesAt } from './listing.ts';
+import { Download, missingFile } from './download.ts';
+import { type ListedObject, type ListedPage, listPages } from './listing.ts';
+import { Past } from './past.ts';
 import { Removal } from './removal.ts';
 import type { RequestCounters } from './requests.ts';
 import type { GivenS3Settings } from './settings.ts';
@@ -23,11 +25,13 @@ export interface S3StorageSettings {
   readonly base: string;
   readonly bucket: GivenS3Settings;
   readonly counters: RequestCounters;
+  /** Told where the credentials come from. */
+  readonly debug?: (message: string) => void;
 }
 
 /** Opens the driver. Nothing is asked of the service yet. */
 export async function openS3Storage(settings: S3StorageSettings): Promise<Storage> {
-  return new S3Storage(await S3Access.open(settings.label, settings.bucket, settings.counters), settings.base);
+  return new S3Storage(await S3Access.open(settings), settings.base);
 }
 
 class S3Storage implements Storage {
@@ -36,12 +40,16 @@ class S3Storage implements Storage {
   readonly #base: string;
   readonly #budget = new ByteBudget(budgetSize);
   readonly #removal: Removal;
+  /** When the bucket is read as it was at an earlier time. */
+  readonly #past: Past | undefined;
 
   constructor(access: S3Access, base: string) {
     this.label = access.label;
     this.#access = access;
     this.#base = base;
     this.#removal = new Removal(access);
+    const { targetTime } = access.settings;
+    this.#past = targetTime === undefined ? undefined : new Past(access, targetTime);
   }
 
   async info(path: string): Promise<FileInfo | undefined> {
@@ -74,24 +82,31 @@ class S3Storage implements Storage {
 
   async read(path: string, options: ReadOptions = {}): Promise<ByteSource> {
     const key = this.#key(path);
-    const version = this.#access.settings.targetTime === undefined ? undefined : await this.#find(key);
+    const version = await this.#past?.find(key);
+    if (this.#past !== undefined && version === undefined) throw missingFile(path);
     return Download.open(this.#access, key, path, this.#budget, {
       ...options,
-      // what was not there at that time is asked for by a version that cannot be: the answer is the same as for any missing file
       ...(version?.versionId === undefined ? {} : { versionId: version.versionId }),
     });
   }
 
   async write(path: string, options: WriteOptions = {}): Promise<ByteSink> {
+    this.#checkWritable();
     return new UploadSink(this.#access, this.#key(path), this.#budget, options);
   }
 
   async remove(path: string): Promise<void> {
+    this.#checkWritable();
     await this.#removal.one(this.#key(path));
   }
 
   async removeTree(path: string): Promise<void> {
+    this.#checkWritable();
     await this.#removal.tree(this.#folder(path));
+  }
+
+  kept(): KeptVersions {
+    return this.#removal.kept;
   }
 
   async close(): Promise<void> {
@@ -109,20 +124,16 @@ class S3Storage implements Storage {
   }
 
   #pages(prefix: string, deep: boolean): AsyncGenerator<ListedPage> {
-    const { targetTime } = this.#access.settings;
-    return targetTime === undefined
-      ? listPages(this.#access, prefix, deep)
-      : listPagesAt(this.#access, prefix, deep, targetTime);
+    return this.#past === undefined ? listPages(this.#access, prefix, deep) : this.#past.pages(prefix, deep);
+  }
+
+  /** The past cannot be changed. Commands that write have no target time. */
+  #checkWritable(): void {
+    if (this.#past !== undefined) throw new BackstopError('assert', `${this.label} is read as of an earlier time`);
   }
 
   async #find(key: string): Promise<ListedObject | undefined> {
-    if (this.#access.settings.targetTime !== undefined) {
-      for await (const { objects } of this.#pages(key, false)) {
-        const found = objects.find(object => object.key === key);
-        if (found !== undefined) return found;
-      }
-      return undefined;
-    }
+    if (this.#past !== undefined) return await this.#past.find(key);
     try {
       const { ContentLength, LastModified } = await this.#access.send('head', key, this.#access.sdk.HeadObjectCommand, {
         Key: key,

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import { isKind } from '../../base/error.ts';
 import type { ByteSink, WriteOptions } from '../storage.ts';
 import type { ByteBudget } from './budget.ts';
-import { customerKey, FalseAnswer, type S3Access } from './client.ts';
+import { customerKey, type S3Access } from './client.ts';
+import { FalseAnswer } from './retry.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -16,6 +17,9 @@ const wholeSize = 16 * mebibyte;
 const partSize = 8 * mebibyte;
 /** The service takes no more parts than this. */
 const partLimit = 10_000;
+
+/** Milliseconds to try for to drop the parts of what failed: who waits wants to know of the failure. */
+const abortPatience = 5_000;
 
 /** How a file is cut. */
 export interface PartPlan {
@@ -50,6 +54,7 @@ export class UploadSink implements ByteSink {
   readonly #key: string;
   readonly #plan: PartPlan;
   readonly #budget: ByteBudget;
+  readonly #permanent: boolean;
   /** Bytes that are not sent yet. */
   #pending: Buffer;
   #filled = 0;
@@ -68,6 +73,7 @@ export class UploadSink implements ByteSink {
     this.#access = access;
     this.#key = key;
     this.#budget = budget;
+    this.#permanent = options.permanent ?? false;
     this.#plan = planParts(access.settings.chunkSize, options.sizeHint);
     this.#pending = Buffer.allocUnsafe(Math.min(Math.max(options.sizeHint ?? 0, 16_384), this.#plan.whole));
   }
@@ -101,10 +107,14 @@ export class UploadSink implements ByteSink {
     if (this.#uploadId === undefined) return;
     try {
       const UploadId = await this.#uploadId;
-      await this.#access.send('abort-upload', this.#key, this.#access.sdk.AbortMultipartUploadCommand, {
-        Key: this.#key,
-        UploadId,
-      });
+      await this.#access.send(
+        'abort-upload',
+        this.#key,
+        this.#access.sdk.AbortMultipartUploadCommand,
+        { Key: this.#key, UploadId },
+        undefined,
+        { patience: abortPatience },
+      );
     } catch {
       // abort() follows another failure, which is the one to be told; the service drops such parts by its own rules
     }
@@ -142,19 +152,21 @@ export class UploadSink implements ByteSink {
     const body = this.#pending.subarray(0, this.#filled);
     await this.#budget.take(body.length);
     try {
-      await this.#access.send(
-        'put',
-        this.#key,
-        sdk.PutObjectCommand,
-        {
-          Key: this.#key,
-          Body: body,
-          ...md5Of(this.#access, body),
-          ...creation(this.#access),
-          ...customerKey(settings),
-        },
-        checkTag,
-        { bodySize: body.length, signal: this.#abort.signal },
+      await withChecksum(this.#access, body, checksum =>
+        this.#access.send(
+          'put',
+          this.#key,
+          sdk.PutObjectCommand,
+          {
+            Key: this.#key,
+            Body: body,
+            ...checksum,
+            ...creation(this.#access, this.#permanent),
+            ...customerKey(settings),
+          },
+          checkTag,
+          { bodySize: body.length, signal: this.#abort.signal },
+        ),
       );
     } finally {
       this.#budget.give(body.length);
@@ -206,11 +218,11 @@ export class UploadSink implements ByteSink {
       'create-upload',
       this.#key,
       sdk.CreateMultipartUploadCommand,
-      { Key: this.#key, ...creation(this.#access), ...customerKey(settings) },
+      { Key: this.#key, ...creation(this.#access, this.#permanent), ...customerKey(settings) },
       answer => {
         if (!answer.UploadId) throw new FalseAnswer('the answer to a new upload has no id');
       },
-      { signal: this.#abort.signal },
+      // not ended by abort(), which needs the id
     );
     return output.UploadId ?? '';
   }
@@ -218,13 +230,15 @@ export class UploadSink implements ByteSink {
   async #upload(PartNumber: number, body: Buffer): Promise<void> {
     const { sdk, settings } = this.#access;
     const UploadId = await this.#uploadId;
-    const { ETag = '' } = await this.#access.send(
-      'upload-part',
-      this.#key,
-      sdk.UploadPartCommand,
-      { Key: this.#key, UploadId, PartNumber, Body: body, ...md5Of(this.#access, body), ...customerKey(settings) },
-      checkTag,
-      { bodySize: body.length, signal: this.#abort.signal },
+    const { ETag = '' } = await withChecksum(this.#access, body, checksum =>
+      this.#access.send(
+        'upload-part',
+        this.#key,
+        sdk.UploadPartCommand,
+        { Key: this.#key, UploadId, PartNumber, Body: body, ...checksum, ...customerKey(settings) },
+        checkTag,
+        { bodySize: body.length, signal: this.#abort.signal },
+      ),
     );
     this.#parts.push({ PartNumber, ETag });
   }
@@ -243,18 +257,29 @@ export class UploadSink implements ByteSink {
       );
     } catch (error) {
       // an earlier try may have made the file, and its answer have been lost: then the upload is gone
-      if (!isKind(error, 'file-missing') || !(await this.#isComplete(Parts))) throw error;
+      if (!isKind(error, 'protocol') || this.#abort.signal.aborted || !(await this.#isComplete(Parts))) throw error;
     }
   }
 
   /** Is what is there made of these very parts? */
   async #isComplete(parts: readonly UploadedPart[]): Promise<boolean> {
     const digests = parts.map(({ ETag }) => /^"?([0-9a-f]{32})"?$/.exec(ETag)?.[1]);
-    const { ETag, ContentLength } = await this.#access.send('head', this.#key, this.#access.sdk.HeadObjectCommand, {
-      Key: this.#key,
-      ...customerKey(this.#access.settings),
-    });
-    if (ContentLength !== this.#sent || digests.includes(undefined)) return false;
+    if (digests.includes(undefined)) return false;
+    let found: { readonly ETag?: string | undefined; readonly ContentLength?: number | undefined };
+    try {
+      found = await this.#access.send(
+        'head',
+        this.#key,
+        this.#access.sdk.HeadObjectCommand,
+        { Key: this.#key, ...customerKey(this.#access.settings) },
+        undefined,
+        { patience: abortPatience },
+      );
+    } catch {
+      return false; // not there, or not to be known: the failure before is what counts
+    }
+    const { ETag, ContentLength } = found;
+    if (ContentLength !== this.#sent) return false;
     const digest = createHash('md5')
       .update(Buffer.from(digests.join(''), 'hex'))
       .digest('hex');
@@ -267,15 +292,34 @@ function checkTag({ ETag }: { readonly ETag?: string | undefined }): void {
 }
 
 /** What an object gets when it is made. */
-function creation({ settings }: S3Access): object {
+function creation({ settings }: S3Access, permanent: boolean): object {
+  const { kmsKeyId, lock } = settings;
   const tags = Object.entries(settings.tags);
   return {
-    ...(settings.kmsKeyId === undefined ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: settings.kmsKeyId }),
+    ...(kmsKeyId === undefined ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyId }),
     ...(tags.length === 0 ? {} : { Tagging: tags.map(pair => pair.map(encodeURIComponent).join('=')).join('&') }),
+    ...(lock === undefined || !permanent
+      ? {}
+      : {
+          ObjectLockMode: lock.mode,
+          ObjectLockRetainUntilDate: new Date(Date.now() + lock.days * 86_400_000),
+        }),
   };
 }
 
-/** The service wants an MD5 of what is locked; all else is covered by the signature. */
-function md5Of({ settings }: S3Access, body: Buffer): object {
-  return settings.lock === undefined ? {} : { ContentMD5: createHash('md5').update(body).digest('base64') };
+const md5Of = (body: Buffer): object => ({ ContentMD5: createHash('md5').update(body).digest('base64') });
+
+/**
+ * Sends content, with its MD5 where the service wants one: Amazon does for what is locked, be it by us or because the bucket
+ * locks all that comes. All else is covered by the signature.
+ */
+async function withChecksum<T>(access: S3Access, body: Buffer, send: (checksum: object) => Promise<T>): Promise<T> {
+  if (access.wantsMd5) return await send(md5Of(body));
+  try {
+    return await send({});
+  } catch (error) {
+    if (!isKind(error, 'protocol') || !/\bInvalidRequest: .*Content-MD5/s.test(error.message)) throw error;
+    access.wantsMd5 = true;
+    return await send(md5Of(body));
+  }
 }
