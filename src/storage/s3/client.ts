@@ -1,4 +1,5 @@
 /** One client of the service: sends requests, counts them, tries again what may pass, and says plainly what failed. */
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
 import { openAgent } from './connection.ts';
@@ -6,7 +7,7 @@ import { type Credentials, openCredentials } from './credentials.ts';
 import { loadSdk, type Sdk } from './load-sdk.ts';
 import type { RequestCounters, RequestKind } from './requests.ts';
 import { resolveS3Settings } from './resolve-settings.ts';
-import { mayPass, type ServiceFailure, waitBefore } from './retry.ts';
+import { type ServiceFailure, statusOf, waitBefore } from './retry.ts';
 import { s3Error } from './s3-error.ts';
 import type { GivenS3Settings, S3Settings } from './settings.ts';
 
@@ -22,10 +23,21 @@ type OutputOf<C extends SdkCommand> =
     ? O
     : never;
 
+export interface S3AccessSettings {
+  readonly label: string;
+  readonly bucket: GivenS3Settings;
+  readonly counters: RequestCounters;
+  /** Told where the credentials come from. */
+  readonly debug?: (message: string) => void;
+}
+
 export interface SendOptions {
   /** Bytes of the body, for the count. */
   readonly bodySize?: number;
+  /** Ends the request, and the wait for its next try, with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Milliseconds to try for, when that is to be less than io-timeout. */
+  readonly patience?: number;
 }
 
 const verbs: Readonly<Record<RequestKind, string>> = {
@@ -40,17 +52,14 @@ const verbs: Readonly<Record<RequestKind, string>> = {
   delete: 'DELETE',
 };
 
-/** An answer that lacks what it must have: the success that it claims is not believed. */
-export class FalseAnswer extends Error {
-  override readonly name = 'InternalError';
-}
-
 export class S3Access {
   readonly sdk: Sdk;
   readonly settings: S3Settings;
   readonly label: string;
   readonly counters: RequestCounters;
   readonly credentials: Credentials;
+  /** Whether content must come with its MD5; set once the service has said so. */
+  wantsMd5: boolean;
   readonly #endpoint: URL;
   readonly #client: InstanceType<Sdk['S3Client']>;
   readonly #close: () => void;
@@ -70,13 +79,14 @@ export class S3Access {
     this.label = parts.label;
     this.counters = parts.counters;
     this.credentials = parts.credentials;
+    this.wantsMd5 = parts.settings.lock !== undefined;
     this.#endpoint = parts.endpoint;
     this.#client = parts.client;
     this.#close = parts.close;
   }
 
   /** Loads the SDK; nothing is sent yet. */
-  static async open(label: string, given: GivenS3Settings, counters: RequestCounters): Promise<S3Access> {
+  static async open({ label, bucket: given, counters, debug }: S3AccessSettings): Promise<S3Access> {
     const { environment } = given;
     // the SDK looks into the process's
     if (!isMainThread) Object.assign(process.env, environment);
@@ -84,7 +94,7 @@ export class S3Access {
     const { sdk, keep } = await loadSdk();
     const endpoint = new URL(settings.endpoint);
     const agent = openAgent(endpoint, settings, environment);
-    const credentials = openCredentials(settings.credentials, environment);
+    const credentials = openCredentials(settings.credentials, environment, debug === undefined ? {} : { debug });
     const client = new sdk.S3Client({
       endpoint: endpoint.href,
       region: settings.region,
@@ -103,6 +113,8 @@ export class S3Access {
       useArnRegion: false,
       disableS3ExpressSessionAuth: true,
       disableMultiregionAccessPoints: true,
+      // a wrong clock is told, not made up for from the second request on
+      disableClockSkewCorrection: true,
       defaultsMode: 'legacy',
       // what is set here is not looked for in files of the user
       userAgentAppId: async () => undefined,
@@ -163,27 +175,55 @@ export class S3Access {
     const begun = Date.now();
     for (let attempt = 1; ; attempt++) {
       try {
-        this.counters.request(kind, options.bodySize ?? 0);
-        const output = (await this.#client.send(
-          new Command({ ...this.#common, ...input } as never) as never,
-          options.signal === undefined ? {} : { abortSignal: options.signal },
-        )) as unknown as OutputOf<C>;
-        check(output);
-        return output;
+        return await this.#once(kind, Command, input, check, options);
       } catch (thrown) {
         if (options.signal?.aborted) throw options.signal.reason;
-        await this.#mayTryAgain(thrown, verbs[kind], key, attempt, begun);
+        const told = kind === 'head' && isSilent(thrown) ? await this.#reasonOf(thrown, input) : thrown;
+        await this.#mayTryAgain(told, { verb: verbs[kind], key, attempt, begun }, options);
       }
     }
   }
 
+  async #once<C extends SdkCommand>(
+    kind: RequestKind,
+    Command: C,
+    input: InputOf<C>,
+    check: (output: OutputOf<C>) => void,
+    { bodySize = 0, signal }: SendOptions,
+  ): Promise<OutputOf<C>> {
+    this.counters.request(kind, bodySize);
+    const output = (await this.#client.send(
+      new Command({ ...this.#common, ...input } as never) as never,
+      signal === undefined ? {} : { abortSignal: signal },
+    )) as unknown as OutputOf<C>;
+    check(output);
+    return output;
+  }
+
+  /** Asks for a byte of what HEAD was refused for: the answer to HEAD has no room for the reason. */
+  async #reasonOf(refusal: unknown, input: object): Promise<unknown> {
+    try {
+      const { Body } = await this.#once(
+        'get',
+        this.sdk.GetObjectCommand,
+        { ...(input as { Key: string }), Range: 'bytes=0-0' },
+        () => undefined,
+        {},
+      );
+      (Body as IncomingMessage | undefined)?.destroy();
+      return refusal;
+    } catch (reason) {
+      return statusOf(reason as ServiceFailure) === statusOf(refusal as ServiceFailure) ? reason : refusal;
+    }
+  }
+
   /**
-   * Waits before the next try of something that failed.
+   * Waits before the next try of a read that broke off.
    * @param begun when it was first tried, or last made progress
    * @throws the error when another try is of no use, or there is no time for it
    */
-  async waitToRetry(thrown: unknown, key: string, attempt: number, begun: number): Promise<void> {
-    await this.#mayTryAgain(thrown, 'GET', key, attempt, begun);
+  async waitToRetry(thrown: unknown, key: string, attempt: number, begun: number, signal: AbortSignal): Promise<void> {
+    await this.#mayTryAgain(thrown, { verb: 'GET', key, attempt, begun }, { signal });
   }
 
   get #common(): object {
@@ -193,15 +233,22 @@ export class S3Access {
     };
   }
 
-  async #mayTryAgain(thrown: unknown, verb: string, key: string, attempt: number, begun: number): Promise<void> {
+  async #mayTryAgain(
+    thrown: unknown,
+    { verb, key, attempt, begun }: { verb: string; key: string; attempt: number; begun: number },
+    { signal, patience }: SendOptions,
+  ): Promise<void> {
     const failure = thrown as ServiceFailure;
     const now = Date.now();
-    const wait = waitBefore(attempt, failure, Math.random(), now);
-    // a short io-timeout, too, allows for a connection that the server had closed meanwhile
-    const inTime = now + wait - begun <= this.settings.ioTimeout || attempt <= 2;
-    if (mayPass(failure) && inTime) {
+    const { ioTimeout } = this.settings;
+    const wait = waitBefore(failure, { attempt, spent: now - begun, ioTimeout, patience }, Math.random(), now);
+    if (wait !== undefined) {
       this.counters.retry();
-      await sleep(wait);
+      try {
+        await sleep(wait, undefined, signal === undefined ? {} : { signal });
+      } catch (aborted) {
+        throw signal?.reason ?? aborted;
+      }
       return;
     }
     throw s3Error(thrown, {
@@ -213,6 +260,12 @@ export class S3Access {
       ...(attempt > 1 ? { triedFor: now - begun } : {}),
     });
   }
+}
+
+/** Was a request refused for a reason that is told in the content of an answer only? */
+function isSilent(thrown: unknown): boolean {
+  const status = statusOf(thrown as ServiceFailure);
+  return status === 400 || status === 403;
 }
 
 /** The headers of an object that is encrypted with a key of ours. */

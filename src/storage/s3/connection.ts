@@ -90,7 +90,7 @@ class PlacedHttpsAgent extends https.Agent {
 /**
  * The certificates to trust: those of the options, else the system's, as OpenSSL's programs have them.
  * @returns undefined when there are none: Node then has its own
- * @throws file-open for a file or folder of the options that cannot be read
+ * @throws crypto for a file or folder of the options that cannot be read
  */
 function trustedCertificates(settings: ConnectionSettings, environment: NodeJS.ProcessEnv): string[] | undefined {
   const { caFile, caPath } = settings;
@@ -125,7 +125,11 @@ function readCertificates(path: string): string {
   try {
     return readFileSync(path, 'latin1');
   } catch (error) {
-    throw systemError(error, { missing: 'file-missing', other: 'file-open' }, `unable to read certificates '${path}'`);
+    throw systemError(
+      error,
+      { missing: 'crypto', other: 'crypto' },
+      `unable to set user-defined CA certificate location: unable to read '${path}'`,
+    );
   }
 }
 
@@ -136,8 +140,8 @@ function certificatesIn(path: string): string[] {
   } catch (error) {
     throw systemError(
       error,
-      { missing: 'path-missing', other: 'path-open' },
-      `unable to list certificates in '${path}'`,
+      { missing: 'crypto', other: 'crypto' },
+      `unable to set user-defined CA certificate location: unable to list '${path}'`,
     );
   }
   const texts = names.map(name => readIfThere(join(path, name)) ?? '');

@@ -7,7 +7,8 @@ import type { IncomingMessage } from 'node:http';
 import { BackstopError, isKind } from '../../base/error.ts';
 import type { ByteSource, ReadOptions } from '../storage.ts';
 import type { ByteBudget } from './budget.ts';
-import { customerKey, FalseAnswer, type S3Access } from './client.ts';
+import { customerKey, type S3Access } from './client.ts';
+import { FalseAnswer, type ServiceFailure, statusOf } from './retry.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -46,7 +47,7 @@ class Range {
   #wake: () => void = () => undefined;
   #attempt = 1;
   #progressAt = Date.now();
-  #closed = false;
+  readonly #closing = new AbortController();
   readonly #bounded: boolean;
   /** Tag of the version that is being read. */
   tag: string | undefined;
@@ -81,7 +82,7 @@ class Range {
         return;
       } catch (error) {
         if (!(error instanceof FalseAnswer)) throw error;
-        await this.#access.waitToRetry(error, this.#key, this.#attempt++, this.#progressAt);
+        await this.#waitToRetry(error);
       }
     }
   }
@@ -124,94 +125,120 @@ class Range {
   /** Takes no more bytes than those that have come. */
   cut(): void {
     this.#end = this.#at;
-    this.#over = true;
-    this.#drop();
+    this.#stop();
   }
 
   close(): void {
-    this.#closed = true;
     this.#chunks.length = 0;
-    this.#drop();
+    this.#stop();
     this.#wake();
+  }
+
+  #stop(): void {
+    const isAsking = this.#body === undefined && !this.#over;
+    this.#over = true;
+    this.#drop();
+    // what is asked for, or waits to be asked for again, would keep the process from its end
+    if (isAsking) this.#closing.abort(new Error('closed while it was read'));
   }
 
   #drop(): void {
     const body = this.#body;
     this.#body = undefined;
-    if (body === undefined || body.complete) return;
-    // an answer that is not read to its end cannot share its connection with the next
-    body.on('error', () => undefined);
-    body.destroy();
+    if (body !== undefined) discard(body);
   }
 
   async #request(): Promise<void> {
     const { sdk, settings } = this.#access;
     const partial = this.#at > 0 || this.#end !== undefined;
-    if (this.#end !== undefined && this.#end <= this.#at) {
+    if (this.#over || (this.#end !== undefined && this.#end <= this.#at)) {
       this.#over = true;
       return;
     }
     const begin = this.#at;
     let output: Awaited<ReturnType<typeof ask>>;
     const ask = () =>
-      this.#access.send('get', this.#key, sdk.GetObjectCommand, {
-        Key: this.#key,
-        ...(this.#versionId === undefined ? {} : { VersionId: this.#versionId }),
-        ...(partial ? { Range: `bytes=${begin}-${this.#end === undefined ? '' : this.#end - 1}` } : {}),
-        ...(this.tag === undefined ? {} : { IfMatch: this.tag }),
-        ...customerKey(settings),
-      });
+      this.#access.send(
+        'get',
+        this.#key,
+        sdk.GetObjectCommand,
+        {
+          Key: this.#key,
+          ...(this.#versionId === undefined ? {} : { VersionId: this.#versionId }),
+          ...(partial ? { Range: `bytes=${begin}-${this.#end === undefined ? '' : this.#end - 1}` } : {}),
+          ...(this.tag === undefined ? {} : { IfMatch: this.tag }),
+          ...customerKey(settings),
+        },
+        undefined,
+        { signal: this.#closing.signal },
+      );
     try {
       output = await ask();
     } catch (error) {
-      const status = (error as { cause?: { $metadata?: { httpStatusCode?: number } } }).cause?.$metadata
-        ?.httpStatusCode;
-      // there is nothing from this offset on
-      if (status === 416) {
+      const status = statusOf(((error as Error).cause ?? {}) as ServiceFailure);
+      // there is nothing from this offset on: what was read from before, or is to be read beside it, had more
+      if (status === 416 && this.tag === undefined) {
         this.#over = true;
         return;
       }
-      if (status === 412) throw changed(this.#key);
+      if (status === 412 || status === 416) throw changed(this.#key);
       throw error;
     }
     const body = output.Body as IncomingMessage | undefined;
-    if (body === undefined || output.ContentLength === undefined)
-      throw new FalseAnswer('the answer to a read has no content');
-    // closed while it was asked for
-    if (this.#closed) {
-      body.on('error', () => undefined);
-      body.destroy();
-      return;
+    if (body === undefined) throw new FalseAnswer('the answer to a read has no content');
+    // closed or cut while it was asked for
+    if (this.#over) return discard(body);
+    try {
+      const { skip, expected } = this.#look(output, begin, partial);
+      this.#receive(body, skip, expected, (output.ContentLength ?? 0) - skip - expected);
+    } catch (error) {
+      discard(body);
+      throw error;
     }
-    if (this.tag !== undefined && output.ETag !== undefined && output.ETag !== this.tag) {
-      body.destroy();
-      throw changed(this.#key);
-    }
-    this.tag ??= output.ETag;
-    let skip = 0;
-    let expected = output.ContentLength;
-    const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(output.ContentRange ?? '');
-    if (range !== null) {
-      if (Number(range[1]) !== begin) throw new FalseAnswer('the answer is another range than was asked for');
-      this.fileSize = Number(range[3]);
-    } else {
-      this.fileSize = output.ContentLength;
-      // a server that knows no ranges sends all
-      if (partial) {
-        skip = begin;
-        expected = Math.max(0, Math.min(this.#end ?? output.ContentLength, output.ContentLength) - begin);
-      }
-    }
-    this.#receive(body, skip, expected);
   }
 
-  #receive(body: IncomingMessage, skip: number, expected: number): void {
+  /**
+   * Is an answer what was asked for?
+   * @returns bytes before those that are wanted, and how many are
+   * @throws FalseAnswer when it is not; file-read when it is of another version
+   */
+  #look(
+    output: {
+      readonly ETag?: string | undefined;
+      readonly ContentLength?: number | undefined;
+      readonly ContentRange?: string | undefined;
+    },
+    begin: number,
+    partial: boolean,
+  ): { skip: number; expected: number } {
+    const { ETag, ContentLength, ContentRange } = output;
+    if (ContentLength === undefined) throw new FalseAnswer('the answer to a read does not say how long it is');
+    if (!ETag) throw new FalseAnswer('the answer to a read has no ETag');
+    if (this.tag !== undefined && ETag !== this.tag) throw changed(this.#key);
+    const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange ?? '');
+    const [first, last, size] = (range ?? []).slice(1).map(Number);
+    if (first === undefined || last === undefined || size === undefined) {
+      this.tag = ETag;
+      this.fileSize = ContentLength;
+      // a server that knows no ranges sends all
+      const end = Math.min(this.#end ?? ContentLength, ContentLength);
+      return { skip: Math.min(begin, ContentLength), expected: partial ? Math.max(0, end - begin) : ContentLength };
+    }
+    if (first !== begin || last + 1 !== Math.min(this.#end ?? size, size) || ContentLength !== last + 1 - first)
+      throw new FalseAnswer('the answer to a read is another range than was asked for');
+    this.tag = ETag;
+    this.fileSize = size;
+    return { skip: 0, expected: ContentLength };
+  }
+
+  /** @param surplus bytes after those that are wanted */
+  #receive(body: IncomingMessage, skip: number, expected: number, surplus: number): void {
     let toSkip = skip;
     let missing = expected;
     this.#body = body;
     if (expected === 0) {
       this.#over = true;
-      body.resume();
+      this.#drop();
       this.#wake();
       return;
     }
@@ -234,12 +261,14 @@ class Range {
       this.#progressAt = Date.now();
       if (missing === 0) {
         this.#over = true;
-        if (!body.complete && skip > 0) this.#drop();
+        if (surplus > 0) this.#drop();
+        // comes to its end by itself, and its connection is free for the next
+        this.#body = undefined;
       } else if (!this.#bounded && this.#backlog >= backlogLimit) body.pause();
       this.#wake();
     });
     const broken = (error: Error) => {
-      if (this.#body !== body || this.#over || this.#closed) return;
+      if (this.#body !== body || this.#over) return;
       this.#body = undefined;
       this.#resume(error);
     };
@@ -251,21 +280,38 @@ class Range {
   /** Asks for what is still missing of the same version. */
   #resume(cause: unknown): void {
     const again = async () => {
-      await this.#access.waitToRetry(cause, this.#key, this.#attempt++, this.#progressAt);
-      if (!this.#closed) await this.open();
+      await this.#waitToRetry(cause);
+      await this.open();
     };
     this.#follow(again());
+  }
+
+  async #waitToRetry(cause: unknown): Promise<void> {
+    const { signal } = this.#closing;
+    await this.#access.waitToRetry(cause, this.#key, this.#attempt++, this.#progressAt, signal);
   }
 
   #follow(work: Promise<void>): void {
     work.then(
       () => this.#wake(),
       (error: unknown) => {
-        this.#failure = error;
+        if (!this.#over) this.#failure = error;
         this.#wake();
       },
     );
   }
+}
+
+/** Reads no more of an answer: one that is not read to its end cannot share its connection with the next. */
+function discard(body: IncomingMessage): void {
+  body.on('error', () => undefined);
+  if (body.complete) body.resume();
+  else body.destroy();
+}
+
+/** The text that every driver has. */
+export function missingFile(path: string, cause?: unknown): BackstopError {
+  return new BackstopError('file-missing', `unable to open missing file '${path}' for read`, { cause });
 }
 
 function changed(key: string): BackstopError {
@@ -313,7 +359,7 @@ export class Download implements ByteSource {
       await range.open();
     } catch (error) {
       if (!isKind(error, 'file-missing')) throw error;
-      throw new BackstopError('file-missing', `unable to open missing file '${path}' for read`, { cause: error });
+      throw missingFile(path, error);
     }
     download.#ranges.push(range);
     return download;

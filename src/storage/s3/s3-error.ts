@@ -1,7 +1,7 @@
 /** Turns what the SDK throws into errors that say what failed, with pgBackRest's kinds, and what to do about it. */
 import { STATUS_CODES } from 'node:http';
-import { BackstopError, type ErrorKind, isBackstopError } from '../../base/error.ts';
-import { type ServiceFailure, statusOf } from './retry.ts';
+import { asBackstopError, BackstopError, type ErrorKind, isBackstopError } from '../../base/error.ts';
+import { isUnreadable, type ServiceFailure, speaksTls, statusOf } from './retry.ts';
 import type { S3Settings } from './settings.ts';
 
 /** What was asked, for the message. */
@@ -21,16 +21,49 @@ export interface Asked {
 export function s3Error(thrown: unknown, asked: Asked): BackstopError {
   if (isBackstopError(thrown)) return thrown;
   const failure = thrown as ServiceFailure;
+  if (isUnreadable(failure)) return unreadableError(failure, asked);
   const status = statusOf(failure);
-  return status === undefined || status < 300 ? connectionError(failure, asked) : answerError(failure, status, asked);
+  if (status !== undefined && status >= 300) return answerError(failure, status, asked);
+  // what has no code comes from no system, no TLS and no HTTP: a defect
+  const isDefect =
+    failure.code === undefined && failure.name !== 'TimeoutError' && failure.message !== 'socket hang up';
+  return isDefect ? asBackstopError(thrown) : connectionError(failure, asked);
 }
+
+/** The service answered, but not as S3 does. */
+function unreadableError(failure: ServiceFailure, asked: Asked): BackstopError {
+  const { bucket } = asked.settings;
+  return new BackstopError(
+    'protocol',
+    `unable to understand the answer to ${asked.verb} ${bucket}/${asked.key} from '${placeOf(asked)}': ${messageOf(failure)}${triedFor(asked)}`,
+    {
+      cause: failure,
+      hint: `is ${asked.label}-s3-endpoint that of an S3 service, or does a proxy answer in its place?`,
+    },
+  );
+}
+
+/** Without what the SDK says to programmers. */
+const messageOf = ({ message = '' }: ServiceFailure): string => message.replace(/\n\s*Deserialization error:.*$/s, '');
+
+function placeOf({ endpoint, settings }: Asked): string {
+  const host =
+    settings.host ?? (settings.uriStyle === 'host' ? `${settings.bucket}.${endpoint.hostname}` : endpoint.hostname);
+  return `${host}:${settings.port ?? (Number(endpoint.port) || (endpoint.protocol === 'https:' ? 443 : 80))}`;
+}
+
+const triedFor = ({ triedFor: time }: Asked): string =>
+  time === undefined ? '' : ` (tried for ${Math.round(time / 1000)}s)`;
 
 /** The service answered, and said no. */
 function answerError(failure: ServiceFailure, status: number, asked: Asked): BackstopError {
-  const { name, message } = failure;
+  const { name } = failure;
+  const message = messageOf(failure);
   const reason = STATUS_CODES[status];
   const content =
-    name === undefined || /^(\d+|Unknown\w*|Error)$/.test(name) ? (message ?? '') : `${name}: ${message ?? ''}`;
+    name === undefined || /^(\d+|Unknown\w*|Error|\w*SyntaxError)$/.test(name)
+      ? message
+      : [name, ...(['', 'UnknownError'].includes(message) ? [] : [message])].join(': ');
   const text = [
     `HTTP request failed with ${status}${reason === undefined ? '' : ` (${reason})`}:`,
     '*** Path/Query ***:',
@@ -38,7 +71,9 @@ function answerError(failure: ServiceFailure, status: number, asked: Asked): Bac
     ...(content === '' || content === 'UnknownError' ? [] : ['*** Response Content ***:', content]),
   ].join('\n');
   const hint = hintOf(failure, status, asked);
-  return new BackstopError(status === 404 && name !== 'NoSuchBucket' ? 'file-missing' : 'protocol', text, {
+  // of what is written, file-missing would be taken for the file that is read
+  const isMissing = status === 404 && name !== 'NoSuchBucket' && ['GET', 'HEAD', 'DELETE'].includes(asked.verb);
+  return new BackstopError(isMissing ? 'file-missing' : 'protocol', text, {
     cause: failure,
     ...(hint === undefined ? {} : { hint }),
   });
@@ -80,17 +115,22 @@ function hintOf(failure: ServiceFailure, status: number, asked: Asked): string[]
       return ['the content changed on its way: is there a proxy that alters requests?'];
     default:
   }
-  if (status === 301 || status === 307 || status === 308) return [regionHint(failure, asked)];
+  const region = failure.$response?.headers?.['x-amz-bucket-region'] ?? settings.region;
+  if ([301, 307, 308].includes(status) || region !== settings.region) return [regionHint(failure, asked)];
   if (status === 403 && Math.abs(skewSeconds(failure) ?? 0) > 300)
     return [`${skew(failure)}: set the clock of this host.`];
   if (status === 401 || status === 403) {
     return [
       `may the credentials ${permission(asked.verb)} in bucket '${settings.bucket}'? See the policy of the user or role, and of the bucket.`,
+      ...(['GET', 'HEAD'].includes(asked.verb)
+        ? ['where they may not list (s3:ListBucket), a file that is missing is answered like this, too.']
+        : []),
     ];
   }
   if (status === 400 && asked.endpoint.protocol === 'http:') {
     return [`does the service speak TLS only? Then ${label}-s3-endpoint begins with https:// or has no protocol.`];
   }
+  if (status === 501 || status === 405) return ['does the service do all that is asked of it? See the options of S3.'];
   if (status >= 500 || status === 429 || status === 408)
     return ['the service is overloaded or out of order: try again later.'];
   return undefined;
@@ -124,14 +164,8 @@ function skew(failure: ServiceFailure): string {
 
 /** There was no answer. */
 function connectionError(failure: ServiceFailure, asked: Asked): BackstopError {
-  const { endpoint, settings, label } = asked;
-  const host =
-    settings.host ?? (settings.uriStyle === 'host' ? `${settings.bucket}.${endpoint.hostname}` : endpoint.hostname);
-  const port = settings.port ?? (Number(endpoint.port) || (endpoint.protocol === 'https:' ? 443 : 80));
-  const place = `${host}:${port}`;
-  const [kind, message, hint] = reasonOf(failure, place, label, endpoint.protocol === 'https:');
-  const tried = asked.triedFor === undefined ? '' : ` (tried for ${Math.round(asked.triedFor / 1000)}s)`;
-  return new BackstopError(kind, `${message}${tried}`, { cause: failure, hint });
+  const [kind, message, hint] = reasonOf(failure, placeOf(asked), asked.label, asked.endpoint.protocol === 'https:');
+  return new BackstopError(kind, `${message}${triedFor(asked)}`, { cause: failure, hint });
 }
 
 /** OpenSSL's names of what is wrong with a certificate, with its numbers as pgBackRest prints them. */
@@ -170,10 +204,17 @@ function reasonOf(failure: ServiceFailure, place: string, label: string, tls: bo
       ],
     ];
   }
+  if (speaksTls(failure)) {
+    return [
+      'service',
+      `unable to speak plain http with '${place}': TLS is spoken there`,
+      [`${label}-s3-endpoint must begin with https:// or have no protocol, or ${label}-storage-port is another.`],
+    ];
+  }
   if (tls && /wrong version number|packet length too long|EPROTO|ERR_SSL/i.test(`${code} ${failure.message ?? ''}`)) {
     return [
       'service',
-      `unable to speak TLS with '${place}': ${failure.message?.replace(/^[0-9A-F]+:error:/, '').trim() ?? code}`,
+      `unable to speak TLS with '${place}': ${tlsReason(failure)}`,
       [
         `does the service speak plain http there? Then ${label}-s3-endpoint begins with http://, or ${label}-storage-port is another.`,
       ],
@@ -209,6 +250,10 @@ function reasonOf(failure: ServiceFailure, place: string, label: string, tls: bo
       : ['is the service up, and may this host connect to it?'],
   ];
 }
+
+/** OpenSSL's words without the places in its sources. */
+const tlsReason = ({ message = '' }: ServiceFailure): string =>
+  /:SSL routines:[^:]*:([^:]+)/.exec(message)?.[1] ?? message.trim();
 
 function namesOf(failure: ServiceFailure): string {
   const { cert } = failure as {
