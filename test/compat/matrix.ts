@@ -1,102 +1,34 @@
 /**
  * Our backups and those of the real tool, exchanged, over every pair of values of {codec} x {cipher} x {layout} x {kind} x
  * {who begins}; and over every combination with PGBACKSTOP_MATRIX=full.
- *
- * In each row one tool makes a stanza and a full backup; the other pushes WAL into that archive, restores the backup, and
- * continues the stanza with a backup of its own, which the first one restores. Both must find the repository sound and
- * say the same of it. The real tool of Debian does not know blocks: in these rows we restore what it cannot, and it begins
- * with bundles.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { allCombinations, allPairs, type Row } from '../support/all-pairs.ts';
-import type { Target, TestCluster } from '../support/cluster.ts';
-import { listTree, type OptionValues, TestStanza, type Tool } from '../support/stanza.ts';
-import { canCompare, comparableInfo, useBench } from './support.ts';
-
-const dimensions = {
-  codec: ['none', 'gz', 'lz4', 'zst', 'bz2'],
-  cipher: ['plain', 'encrypted'],
-  first: ['ours', 'real'],
-  kind: ['full', 'diff', 'incr', 'delta'],
-  layout: ['files', 'bundle', 'block'],
-} as const;
-type MatrixRow = Row<typeof dimensions>;
+import { allCombinations, allPairs } from '../support/all-pairs.ts';
+import { TestStanza } from '../support/stanza.ts';
+import { type ExchangeRow, exchange, exchanged, expectSound, optionsOf, whatVerifyFinds } from './exchange.ts';
+import { canCompare, useBench } from './support.ts';
 
 /** Each codec with each cipher, begun by either tool, in a layout that both can read; and with these all pairs. */
-const pairwise = (): MatrixRow[] => {
-  const { codec, cipher, first } = dimensions;
-  return allPairs(dimensions, allCombinations({ codec, cipher, first }), row => row.layout !== 'block');
+const pairwise = (): ExchangeRow[] => {
+  const { codec, cipher, first } = exchanged;
+  return allPairs(exchanged, allCombinations({ codec, cipher, first }), row => row.layout !== 'block');
 };
 
-const rows = process.env.PGBACKSTOP_MATRIX === 'full' ? allCombinations(dimensions) : pairwise();
-
-const layoutOptions: Readonly<Record<MatrixRow['layout'], OptionValues>> = {
-  files: {},
-  // both a bundle that is full and files that are too large for one
-  bundle: { 'repo1-bundle': 'y', 'repo1-bundle-size': '2MiB', 'repo1-bundle-limit': '1MiB' },
-  // the real tool of Debian refuses a configuration with blocks, which were not finished then: we are told by argument
-  block: { 'repo1-bundle': 'y' },
-};
-
-const optionsOf = ({ codec, cipher, layout }: MatrixRow): OptionValues => ({
-  'compress-type': codec,
-  'compress-level': codec === 'bz2' || codec === 'gz' ? 1 : 3,
-  ...(cipher === 'plain' ? {} : { 'repo1-cipher-type': 'aes-256-cbc', 'repo1-cipher-pass': 'x+y/z#1;2==' }),
-  ...layoutOptions[layout],
-});
+const rows = process.env.PGBACKSTOP_MATRIX === 'full' ? allCombinations(exchanged) : pairwise();
 
 /** The tests of one cipher: a file of its own for each, so that two run at a time. */
-export function describeMatrix(cipher: MatrixRow['cipher']): void {
+export function describeMatrix(cipher: ExchangeRow['cipher']): void {
   describe.runIf(canCompare)('exchange with the real tool', () => {
     const bench = useBench();
     const mine = rows.filter(row => row.cipher === cipher).map((row, index) => ({ ...row, index }));
 
     test.for(mine)('$codec, $cipher, $layout: $first first, then $kind', async row => {
-      const { cluster, archiver, ours, real } = bench();
-      const blocks = row.layout === 'block';
+      const { cluster, archiver } = bench();
       const stanza = new TestStanza(cluster, `${row.cipher}-${row.index}`, optionsOf(row));
       try {
-        const first = row.first === 'ours' ? ours : real;
-        const second = row.first === 'ours' && !blocks ? real : ours;
-
-        archiver.use(stanza, first);
-        await stanza.run(first, 'stanza-create');
-        const backup = async (tool: Tool, kind: MatrixRow['kind']): Promise<string> =>
-          await stanza.run(
-            tool,
-            'backup',
-            ...backupArguments[kind],
-            ...(blocks && tool === ours ? ['--repo1-block'] : []),
-          );
-        await backup(first, 'full');
-        const full = await stanza.latest(first);
-        // WAL from here on comes from the other tool, and later again from the first one
-        archiver.use(stanza, row.first === 'ours' ? real : ours);
-        const one = await archiver.markTarget(`${row.index} one`);
-        const data = stanza.newDataDirectory();
-        await restoreAndCompare(stanza, second, one, [], data);
-
-        await backup(second, row.kind);
-        archiver.use(stanza, first);
-        const two = await archiver.markTarget(`${row.index} two`);
-        const label = await stanza.latest(ours);
-        const [prior, letter = ''] = [label.slice(0, full.length), label.at(-1)];
-        expect(letter).toBe(row.kind === 'full' ? 'F' : row.kind === 'diff' ? 'D' : 'I');
-        expect(prior === full).toBe(row.kind !== 'full');
-        const manifest = await stanza.run(ours, 'manifest', '--output=json', `--set=${label}`);
-        expect(/"block":\{"size":/.test(manifest)).toBe(blocks);
-        expect(/"bundle":\{"id":/.test(manifest)).toBe(row.layout !== 'files');
-        const [next, where] = row.kind === 'delta' ? [['--delta'], data] : [[], stanza.newDataDirectory()];
-        await restoreAndCompare(stanza, blocks ? ours : first, two, next, where);
-
-        await expectSound(stanza, ours);
-        if (!blocks) await expectSound(stanza, real);
-        const theirs = await stanza.run(real, 'info', '--output=json');
-        expect(comparableInfo(await stanza.run(ours, 'info', '--output=json'))).toEqual(comparableInfo(theirs));
-        expect(JSON.parse(theirs)[0].backup).toHaveLength(2);
-        if (row.kind === 'incr' && !blocks) await expectSameFiles(stanza, ours, real);
+        await exchange(bench(), stanza, row, String(row.index));
       } finally {
         archiver.pause();
         await stanza.dispose();
@@ -117,42 +49,6 @@ export function describeMatrix(cipher: MatrixRow['cipher']): void {
   });
 }
 
-const backupArguments: Readonly<Record<MatrixRow['kind'], readonly string[]>> = {
-  full: ['--type=full'],
-  diff: ['--type=diff'],
-  incr: ['--type=incr'],
-  delta: ['--type=incr', '--delta'],
-};
-
-async function restoreAndCompare(
-  stanza: TestStanza,
-  tool: Tool,
-  target: Target,
-  args: readonly string[],
-  data: string,
-): Promise<void> {
-  const aim = ['--type=name', `--target=${target.name}`, '--target-action=promote'];
-  const restored = await stanza.restore(tool, [...aim, ...args], data);
-  await restored.start();
-  await restored.waitFor('select not pg_is_in_recovery()');
-  expect(await restored.fingerprint()).toBe(target.fingerprint);
-  expect(await restored.checkAmcheck()).toMatchObject({ passed: true });
-  await restored.stop();
-  expect(await restored.checkPageChecksums()).toMatchObject({ passed: true });
-}
-
-const expectSound = async (stanza: TestStanza, tool: Tool): Promise<void> =>
-  expect(await whatVerifyFinds(stanza, tool)).toEqual([]);
-
-/** Lines of `verify` but for its begin and end: it does not mention what is good. */
-async function whatVerifyFinds(stanza: TestStanza, tool: Tool): Promise<string[]> {
-  const { code, stdout } = await stanza.attempt(tool, ['verify', '--log-level-console=info']);
-  const lines = stdout.trimEnd().split('\n');
-  expect(lines.at(0)).toMatch(/verify command begin/);
-  if (code === 0) expect(lines.at(-1)).toMatch(/verify command end: completed successfully/);
-  return lines.filter(line => !/INFO: verify command (begin|end: completed)/.test(line));
-}
-
 /** Makes one byte of a file of a backup wrong. */
 function damage(stanza: TestStanza, label: string): void {
   const folder = join(stanza.repo, 'backup', 'demo', label, 'pg_data', 'global');
@@ -160,21 +56,4 @@ function damage(stanza: TestStanza, label: string): void {
   const bytes = readFileSync(path);
   bytes.writeUInt8(bytes.readUInt8(40) ^ 1, 40);
   writeFileSync(path, bytes);
-}
-
-async function expectSameFiles(stanza: TestStanza, ours: Tool, real: Tool): Promise<void> {
-  const [one, other] = [await stanza.restore(ours, ['--type=none']), await stanza.restore(real, ['--type=none'])];
-  const files = listRestored(one);
-  expect(files.length).toBeGreaterThan(300);
-  expect(files).toEqual(listRestored(other));
-}
-
-/** What was restored, but for two things that level 2.59.1 and we do otherwise than 2.45. */
-function listRestored({ dataDirectory }: TestCluster): string[] {
-  return listTree(dataDirectory, name => {
-    // we mark it as restored
-    if (name === 'global/pg_control') return 'name only';
-    // 2.45 makes it even for type none
-    return name === 'recovery.signal' ? 'nothing' : 'all';
-  });
 }
