@@ -39,6 +39,8 @@ export async function* listPages(access: S3Access, prefix: string, deep: boolean
         if (answer.IsTruncated === undefined)
           throw new FalseAnswer('the answer to a list does not say whether it is whole');
         if (answer.IsTruncated && !answer.NextContinuationToken) throw new FalseAnswer('a list ends before its end');
+        if (answer.IsTruncated && answer.NextContinuationToken === token) throw new FalseAnswer('a list has no end');
+        checkNames(answer, prefix);
       },
     );
     yield {
@@ -51,6 +53,22 @@ export async function* listPages(access: S3Access, prefix: string, deep: boolean
     };
     token = output.IsTruncated ? output.NextContinuationToken : undefined;
   } while (token !== undefined);
+}
+
+/** What is listed may be removed next: nothing that others have in the bucket may be among it. */
+function checkNames(
+  {
+    Contents = [],
+    CommonPrefixes = [],
+  }: {
+    readonly Contents?: readonly { readonly Key?: string | undefined }[] | undefined;
+    readonly CommonPrefixes?: readonly { readonly Prefix?: string | undefined }[] | undefined;
+  },
+  prefix: string,
+): void {
+  const isBelow = (name: string | undefined) => name !== undefined && name !== '' && name.startsWith(prefix);
+  if (!Contents.every(({ Key }) => isBelow(Key)) || !CommonPrefixes.every(({ Prefix }) => isBelow(Prefix)))
+    throw new FalseAnswer('the answer to a list names what was not asked for');
 }
 
 /** A page of what was there at an earlier time. */
@@ -132,7 +150,11 @@ async function* versionPages(
       answer => {
         if (answer.IsTruncated === undefined)
           throw new FalseAnswer('the answer to a list does not say whether it is whole');
-        if (answer.IsTruncated && !answer.NextKeyMarker) throw new FalseAnswer('a list ends before its end');
+        const { IsTruncated, NextKeyMarker, NextVersionIdMarker } = answer;
+        if (IsTruncated && !NextKeyMarker) throw new FalseAnswer('a list ends before its end');
+        if (IsTruncated && NextKeyMarker === markers.KeyMarker && NextVersionIdMarker === markers.VersionIdMarker)
+          throw new FalseAnswer('a list has no end');
+        checkNames({ ...answer, Contents: [...(answer.Versions ?? []), ...(answer.DeleteMarkers ?? [])] }, prefix);
         const { Versions = [], DeleteMarkers = [] } = answer;
         if (orderOf(answer).length !== Versions.length + DeleteMarkers.length)
           throw new FalseAnswer('the answer to a list cannot be read');
