@@ -119,5 +119,12 @@ export interface Storage {
   readonly links?: LinkCapability;
   /** What the store keeps of all that was removed since it was opened. */
   kept?(): KeptVersions;
+  /**
+   * Drops what killed processes left of files that nobody sees yet, but that take space.
+   * @param paths directories that the files would be in
+   * @param before seconds since the epoch; what was begun later may still be written
+   * @returns how many files there were
+   */
+  dropUnfinished?(paths: readonly string[], before: number): Promise<number>;
   close(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import type { BackupLabel } from '../../repo/label.ts';
 import { copySuffix, labelPath, latestLink, manifestFile } from '../../repo/layout.ts';
 import { begun, isObjectStore } from '../../repo/object-store.ts';
 import { reconcileBackupInfo } from '../../repo/reconcile.ts';
+import { describeLock, LockedError } from '../../storage/kept-files.ts';
 import { findInUse, findUnfinished, hasManifest, listBackups } from './directories.ts';
 import type { ExpiringRepo } from './expiring-repo.ts';
 import { oldestOptions, planRetention, type RetentionOptions, type RetentionPlan } from './retention.ts';
@@ -100,24 +101,48 @@ function withoutOldest(repo: ExpiringRepo, info: BackupInfo): RetentionOptions {
  */
 async function carryOut(repo: ExpiringRepo, found: Found, plan: RetentionPlan<BackupEntry>): Promise<BackupInfo> {
   tell(repo, plan);
-  const expired = plan.expired.flatMap(({ labels }) => labels);
-  const info = { ...found.info, backups: plan.remaining };
-  if (!repo.dryRun && expired.length > 0) {
-    for (const label of [...expired].sort().reverse()) {
-      const file = manifestFile(repo.stanza, label);
-      await repo.storage.remove(file + copySuffix);
-      await repo.storage.remove(file);
-    }
-    await repo.repo.saveBackupInfo(info, repo.session.version);
-  }
+  const expired = new Set(plan.expired.flatMap(({ labels }) => labels));
+  if (!repo.dryRun) for (const label of await removeManifests(repo, found.info, expired)) expired.delete(label);
+  const info = { ...found.info, backups: found.info.backups.filter(({ label }) => !expired.has(label)) };
+  if (!repo.dryRun && expired.size > 0) await repo.repo.saveBackupInfo(info, repo.session.version);
   await keepLatest(
     repo,
     found.info,
     info,
     plan.expired.some(({ kind }) => kind === 'adhoc'),
   );
-  await removeDirectories(repo, found, new Set(expired), info);
+  await removeDirectories(repo, found, expired, info);
   return info;
+}
+
+/**
+ * The final manifest of a backup is the last of its files that is locked: while it cannot be removed, the backup stays whole,
+ * with all that it depends on.
+ * @returns the backups that stay
+ */
+async function removeManifests(
+  repo: ExpiringRepo,
+  info: BackupInfo,
+  expired: ReadonlySet<BackupLabel>,
+): Promise<Set<BackupLabel>> {
+  const stay = new Set<BackupLabel>();
+  for (const { label, prior, reference } of info.backups.toReversed()) {
+    if (!expired.has(label)) continue;
+    const file = manifestFile(repo.stanza, label);
+    try {
+      if (!stay.has(label)) {
+        await repo.storage.remove(file + copySuffix);
+        await repo.storage.remove(file);
+        continue;
+      }
+    } catch (error) {
+      if (!(error instanceof LockedError)) throw error;
+      stay.add(label);
+      repo.warn(`backup ${label} stays: it is locked ${describeLock(error.until)}`);
+    }
+    for (const needed of [...reference, ...(prior === undefined ? [] : [prior])]) stay.add(needed);
+  }
+  return stay;
 }
 
 function tell(repo: ExpiringRepo, plan: RetentionPlan): void {

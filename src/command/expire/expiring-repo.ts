@@ -1,7 +1,9 @@
 /** A repository while it is expired: what the steps share, and the one place where files are removed, or not. */
 import pLimit from 'p-limit';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { describeLock, LockedError } from '../../storage/kept-files.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { tellKept } from '../kept-versions.ts';
 import type { Session } from '../session.ts';
 import type { RetentionOptions } from './retention.ts';
 
@@ -13,6 +15,7 @@ export class ExpiringRepo {
   readonly repo: StanzaRepo;
   readonly retention: RetentionOptions;
   readonly #limit = pLimit(parallelRequests);
+  readonly #locked: LockedError[] = [];
 
   constructor(session: Session<'expire'>, repo: StanzaRepo, retention: RetentionOptions) {
     this.session = session;
@@ -55,15 +58,36 @@ export class ExpiringRepo {
     return this.#limit.map(paths, path => this.storage.names(path));
   }
 
-  /** Removes files, in no order. */
+  /** Removes files, in no order. What is locked stays for a later expire. */
   async removeFiles(paths: readonly string[]): Promise<void> {
     if (this.dryRun) return;
-    await this.#limit.map(paths, path => this.storage.remove(path));
+    await this.#limit.map(paths, path => this.#unlessLocked(this.storage.remove(path)));
   }
 
-  /** Removes directories with all they hold, in no order. */
+  /** Removes directories with all they hold, in no order. What is locked stays for a later expire. */
   async removeTrees(paths: readonly string[]): Promise<void> {
     if (this.dryRun) return;
-    await this.#limit.map(paths, path => this.storage.removeTree(path));
+    await this.#limit.map(paths, path => this.#unlessLocked(this.storage.removeTree(path)));
+  }
+
+  /** Tells of what was to go and takes space all the same. */
+  tellKept(): void {
+    tellKept(this.session.log, this.repo.name, this.storage);
+    if (this.#locked.length === 0) return;
+    const files = this.#locked.reduce((sum, locked) => sum + locked.files, 0);
+    const times = this.#locked.flatMap(({ until }) => until ?? []);
+    const last = times.length < this.#locked.length ? undefined : Math.max(...times);
+    this.warn(
+      `${files} file(s) could not be removed: locked ${describeLock(last)}\nHINT: a later expire will remove them.`,
+    );
+  }
+
+  async #unlessLocked(removal: Promise<void>): Promise<void> {
+    try {
+      await removal;
+    } catch (error) {
+      if (!(error instanceof LockedError)) throw error;
+      this.#locked.push(error);
+    }
   }
 }

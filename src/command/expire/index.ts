@@ -9,6 +9,7 @@ import { checkStopFile } from '../stop-file.ts';
 import { expireArchive } from './expire-archive.ts';
 import { expireBackups } from './expire-backups.ts';
 import { expireHistory } from './expire-history.ts';
+import { expireUploads } from './expire-uploads.ts';
 import { ExpiringRepo } from './expiring-repo.ts';
 import type { RetentionOptions } from './retention.ts';
 
@@ -70,6 +71,8 @@ async function expireRepo(
     const result = await expireBackups(repo, set, values.oldest === true);
     await expireArchive(repo, result, values['archive-expire-before']);
     await expireHistory(repo, result.info);
+    await expireUploads(repo);
+    repo.tellKept();
     return set !== undefined && result.found;
   } finally {
     await repo.storage.close();

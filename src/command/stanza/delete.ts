@@ -6,6 +6,7 @@ import { forAll, isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openClusterStorage } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { tellKept } from '../kept-versions.ts';
 import { clusterSettings, openClusterFiles, openRepo, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
 import { stopFile } from '../stop-file.ts';
@@ -46,6 +47,7 @@ async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, l
     file => storage.remove(file),
   );
   await forAll(found, ({ path }) => storage.removeTree(path));
+  tellKept(session.log, repo.name, storage);
   await local.remove(stopped);
 }
 

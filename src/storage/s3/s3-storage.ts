@@ -14,9 +14,10 @@ import { Past } from './past.ts';
 import { Removal } from './removal.ts';
 import type { RequestCounters } from './requests.ts';
 import type { GivenS3Settings } from './settings.ts';
+import { abortUploads } from './unfinished.ts';
 import { UploadSink } from './upload.ts';
 
-/** Bytes on their way to and from the service, over all files of a thread, beside one part or answer of each file. */
+/** Bytes on their way to the service, and as many from it, over all files of a thread, beside one part or answer of each file. */
 const budgetSize = 32 * 1024 * 1024;
 
 export interface S3StorageSettings {
@@ -38,7 +39,9 @@ class S3Storage implements Storage {
   readonly label: string;
   readonly #access: S3Access;
   readonly #base: string;
-  readonly #budget = new ByteBudget(budgetSize);
+  // of its own each, or a copy within the repository would wait for itself
+  readonly #readBudget = new ByteBudget(budgetSize);
+  readonly #writeBudget = new ByteBudget(budgetSize);
   readonly #removal: Removal;
   /** When the bucket is read as it was at an earlier time. */
   readonly #past: Past | undefined;
@@ -84,7 +87,7 @@ class S3Storage implements Storage {
     const key = this.#key(path);
     const version = await this.#past?.find(key);
     if (this.#past !== undefined && version === undefined) throw missingFile(path);
-    return Download.open(this.#access, key, path, this.#budget, {
+    return Download.open(this.#access, key, path, this.#readBudget, {
       ...options,
       ...(version?.versionId === undefined ? {} : { versionId: version.versionId }),
     });
@@ -92,7 +95,7 @@ class S3Storage implements Storage {
 
   async write(path: string, options: WriteOptions = {}): Promise<ByteSink> {
     this.#checkWritable();
-    return new UploadSink(this.#access, this.#key(path), this.#budget, options);
+    return new UploadSink(this.#access, this.#key(path), this.#writeBudget, options);
   }
 
   async remove(path: string): Promise<void> {
@@ -107,6 +110,13 @@ class S3Storage implements Storage {
 
   kept(): KeptVersions {
     return this.#removal.kept;
+  }
+
+  async dropUnfinished(paths: readonly string[], before: number): Promise<number> {
+    this.#checkWritable();
+    const folders = paths.map(path => this.#folder(path));
+    const isOurs = (key: string) => folders.some(folder => key.startsWith(folder));
+    return await abortUploads(this.#access, this.#folder('/'), (key, begun) => isOurs(key) && begun < before);
   }
 
   async close(): Promise<void> {
