@@ -1,5 +1,5 @@
 /** The clusters the bench backs up, and the folders, settings and archived WAL that its rows share. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { formatLabel } from '../../src/repo/label.ts';
@@ -7,6 +7,7 @@ import { type SyntheticBackup, SyntheticRepo, segmentName } from '../command/exp
 import { chownTree, TestCluster } from '../support/cluster.ts';
 import { giveTo, runAsOrThrow } from '../support/unprivileged.ts';
 import type { Command, Runner } from './measure.ts';
+import type { BucketRepository, DistantRepository, ObjectStore } from './object-store.ts';
 
 /** One of the two programs that are compared. */
 export interface Tool {
@@ -17,6 +18,9 @@ export interface Tool {
   readonly version: string;
 }
 
+/** A folder of the bed, or a bucket so far away. */
+export type Repository = string | DistantRepository;
+
 export interface BedOptions {
   /** Megabytes of the cluster `size`. */
   readonly size: number;
@@ -24,6 +28,10 @@ export interface BedOptions {
   readonly tables: number;
   /** Small files of the cluster `files`. */
   readonly files: number;
+  /** Small files of the cluster `s3files`. */
+  readonly s3Files: number;
+  /** Segments that the rows of S3 push and get. */
+  readonly s3Segments: number;
   /** Segments in the synthetic repository of `wal`. */
   readonly segments: number;
   /** Backups in it. */
@@ -34,6 +42,7 @@ const fill = {
   size: bed => fillBySize(bed.cluster, bed.options.size),
   tables: bed => fillByTables(bed.cluster, bed.options.tables),
   files: bed => fillBySmallFiles(bed.cluster, bed.options.files),
+  s3files: bed => fillBySmallFiles(bed.cluster, bed.options.s3Files),
   wal: bed => fillRepository(bed),
 } satisfies Record<string, (bed: Bed) => Promise<void>>;
 
@@ -52,6 +61,9 @@ export class Bed {
   readonly options: BedOptions;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #made = new Set<string>();
+  readonly #buckets = new Map<string, BucketRepository>();
+  #objectStore: ObjectStore | undefined;
+  #counted = false;
 
   private constructor(
     name: BedName,
@@ -145,23 +157,66 @@ export class Bed {
       .map(name => join(folder, name));
   }
 
-  /** The beginning of every command of a tool: program, settings and stanza. The repository is a folder of the bed. */
-  base(tool: Tool, repo: string, stanza = 'bench'): string[] {
-    const config = join(this.cluster.root, `${tool.name}.conf`);
-    if (!existsSync(config)) {
-      const lines = [
-        '[global]',
-        ...['log', 'lock', 'spool'].map(kind => `${kind}-path=${this.folder(`${tool.name}-${kind}`)}`),
-        'log-level-console=error',
-        'start-fast=y',
-        '[bench]',
-        `pg1-path=${this.cluster.dataDirectory}`,
-        `pg1-socket-path=${this.cluster.socketDirectory}`,
-        `pg1-port=${this.cluster.port}`,
-      ];
-      this.cluster.writeFile(`${tool.name}.conf`, `${lines.join('\n')}\n`);
+  /** As many segments as are asked for, absolute: the kept ones under further names. */
+  manySegments(count: number): string[] {
+    const kept = this.segments;
+    const folder = this.folder('many-wal');
+    return Array.from({ length: count }, (_, index) => {
+      // of a later timeline's number, which no backup asks for
+      const path = join(folder, segmentName(2, index + 1));
+      const source = kept[index % kept.length];
+      if (source === undefined) throw new Error('no segment was kept');
+      if (!existsSync(path)) linkSync(source, path);
+      return path;
+    });
+  }
+
+  /** The server for rows of S3. */
+  useObjectStore(store: ObjectStore): void {
+    this.#objectStore = store;
+  }
+
+  /** A repository in a bucket, by its name. */
+  bucket(name: string): BucketRepository {
+    if (this.#objectStore === undefined) throw new Error('there is no S3 server');
+    const bucket = this.#buckets.get(name) ?? this.#objectStore.repository(name);
+    this.#buckets.set(name, bucket);
+    return bucket;
+  }
+
+  /** Commands made meanwhile go where requests to buckets are counted. */
+  counted<T>(make: () => T): T {
+    this.#counted = true;
+    try {
+      return make();
+    } finally {
+      this.#counted = false;
     }
-    return [...tool.command, `--config=${config}`, `--stanza=${stanza}`, `--repo1-path=${this.folder(repo)}`];
+  }
+
+  /** The beginning of every command of a tool: program, settings and stanza. Without a bucket the repository is a folder of the bed. */
+  base(tool: Tool, repo: Repository, stanza = 'bench'): string[] {
+    const [global, ...options] =
+      typeof repo === 'string'
+        ? ['', `--repo1-path=${this.folder(repo)}`]
+        : [repo.bucket.lines(repo.roundTrip, this.#counted)];
+    return [...tool.command, `--config=${this.#config(tool, repo, global)}`, `--stanza=${stanza}`, ...options];
+  }
+
+  #config(tool: Tool, repo: Repository, global: string): string {
+    const place =
+      typeof repo === 'string' ? '' : `-${repo.bucket.name}-${repo.roundTrip}${this.#counted ? '-counted' : ''}`;
+    const lines = [
+      '[global]',
+      ...['log', 'lock', 'spool'].map(kind => `${kind}-path=${this.folder(`${tool.name}-${kind}`)}`),
+      'log-level-console=error',
+      'start-fast=y',
+      `${global}[bench]`,
+      `pg1-path=${this.cluster.dataDirectory}`,
+      `pg1-socket-path=${this.cluster.socketDirectory}`,
+      `pg1-port=${this.cluster.port}`,
+    ];
+    return this.cluster.writeFile(`${tool.name}${place}.conf`, `${lines.join('\n')}\n`);
   }
 
   /** Runs a command that is not measured. */
@@ -170,7 +225,7 @@ export class Bed {
   }
 
   /** An empty repository with a stanza that the server archives to. */
-  async freshRepository(tool: Tool, repo: string, ...options: string[]): Promise<void> {
+  async freshRepository(tool: Tool, repo: Repository, ...options: string[]): Promise<void> {
     await this.#emptyRepository(repo);
     const base = this.base(tool, repo);
     await this.run([...base, 'stanza-create']);
@@ -185,8 +240,9 @@ export class Bed {
   }
 
   /** The server may still be archiving into it: it stops, and a segment on its way in is given the time to arrive. */
-  async #emptyRepository(repo: string): Promise<void> {
+  async #emptyRepository(repo: Repository): Promise<void> {
     this.#archiveBy('exit 1');
+    if (typeof repo !== 'string') return await repo.bucket.empty();
     for (let attempt = 1; ; attempt++) {
       try {
         this.emptyFolder(repo);
@@ -236,6 +292,7 @@ export class Bed {
 
   async dispose(): Promise<void> {
     await this.cluster.dispose();
+    for (const bucket of this.#buckets.values()) await bucket.remove();
   }
 }
 

@@ -9,10 +9,12 @@ import { delimiter, dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { postgresOf } from '../support/pg-binaries.ts';
 import { findRealPgbackrest } from '../support/real-pgbackrest.ts';
+import { hasS3Server, s3SkipReason } from '../support/s3/radosgw.ts';
 import { runAsOrThrow, unprivilegedUser } from '../support/unprivileged.ts';
 import { projectRoot, runnableProject } from '../support/unprivileged-project.ts';
 import { Bed, type BedName, type Tool } from './bed.ts';
 import { type Memory, measure, mostMemory, peakMemory, type Runner } from './measure.ts';
+import { ObjectStore } from './object-store.ts';
 import {
   type FailedRow,
   heading,
@@ -25,6 +27,7 @@ import {
 } from './report.ts';
 import type { Row } from './row.ts';
 import { rows, selectRows } from './rows.ts';
+import type { RequestCounts } from './s3-way.ts';
 
 interface Options {
   readonly pairs: number;
@@ -34,6 +37,8 @@ interface Options {
   readonly ours?: string;
   readonly theirs?: string;
   readonly files: number;
+  readonly s3Files: number;
+  readonly s3Segments: number;
   readonly segments: number;
   readonly backups: number;
   readonly json: string;
@@ -66,6 +71,8 @@ const program = new Command('npm run bench --')
   .option('--size <megabytes>', 'size of the large cluster', positive, 500)
   .option('--tables <n>', 'tables of the cluster with many small ones', positive, 2000)
   .option('--files <n>', 'files of the cluster of small files', positive, 100_000)
+  .option('--s3-files <n>', 'files of the cluster of small files in S3', positive, 20_000)
+  .option('--s3-segments <n>', 'WAL segments that are pushed to S3, and got from there', positive, 20)
   .option('--segments <n>', 'WAL segments of the synthetic repository', positive, 100_000)
   .option('--backups <n>', 'backups of the synthetic repository', positive, 200)
   .option('--ours <path>', 'another executable in place of this pgbackstop')
@@ -73,7 +80,17 @@ const program = new Command('npm run bench --')
   .option('--markdown <path>', 'file for the table, complete after every row')
   .option('--json <path>', 'file for the results, complete after every row', join(projectRoot(), '.test', 'bench.json'))
   .option('--list', 'names the rows and ends')
-  .addHelpText('after', '\nExample: npm run bench -- --pairs 7 "size/*-lz4-*" version');
+  .addHelpText(
+    'after',
+    `
+Rows s3/* need radosgw, or the env.sh of an S3 server in PGBACKSTOP_S3_LAB; both tools reach it over TLS by the same
+proxy, which adds the round trip that the row is named for. Requests are those of one command, counted in a run that is
+not timed.
+
+Examples:
+  npm run bench -- --pairs 7 "size/*-lz4-*" version
+  npm run bench -- --size 1000 --s3-segments 100 --row-seconds 300 "s3/*"`,
+  );
 
 /** Nothing of the caller's settings reaches the tools; certificates to load would slow Node's start. */
 function environment(): Record<string, string | undefined> {
@@ -98,20 +115,29 @@ interface Sample {
   readonly wall: number[];
   readonly cpu: number[];
   memory: Memory;
+  requests?: RequestCounts;
 }
 
 /** Measures one row: first the memory of each tool, which warms up the disk cache too; then the pairs. */
-async function measureRow(row: Row, bed: Bed, tools: readonly Tool[], options: Options): Promise<RowResult> {
-  const count = row.count ?? 1;
+async function measureRow(
+  row: Row,
+  bed: Bed,
+  tools: readonly Tool[],
+  options: Options,
+  store: ObjectStore | undefined,
+): Promise<RowResult> {
+  const count = row.countOf?.(options) ?? row.count ?? 1;
   const began = performance.now();
   const samples = new Map<Tool, Sample>();
   for (const tool of tools) {
     const sample: Sample = { wall: [], cpu: [], memory: { peak: 0, largest: 0 } };
     samples.set(tool, sample);
-    if (row.long) continue;
+    if (row.long && store === undefined) continue;
     await row.reset?.(bed, tool);
-    const [first = []] = row.commands(bed, tool);
+    const [first = []] = bed.counted(() => row.commands(bed, tool));
+    await store?.counts();
     sample.memory = await peakMemory(bed.runner, first);
+    if (store !== undefined) sample.requests = await store.counts();
   }
   const emptyNode: number[] = [];
   let pairs = 0;
@@ -135,7 +161,14 @@ async function measureRow(row: Row, bed: Bed, tools: readonly Tool[], options: O
   }
   const series = (name: Tool['name']): Series | undefined => {
     const sample = [...samples].find(([tool]) => tool.name === name)?.[1];
-    return sample === undefined ? undefined : { wall: sample.wall, cpu: sample.cpu, ...sample.memory };
+    return sample === undefined
+      ? undefined
+      : {
+          wall: sample.wall,
+          cpu: sample.cpu,
+          ...sample.memory,
+          ...(sample.requests === undefined ? {} : { requests: sample.requests }),
+        };
   };
   const [ours, theirs] = [series('ours'), series('theirs')];
   if (ours === undefined) throw new Error('our own tool was not measured');
@@ -210,12 +243,14 @@ function save(result: Result, { json, markdown: table }: Options): void {
 async function main(): Promise<void> {
   program.parse();
   const options = program.opts<Options>();
-  const chosen = selectRows(program.args);
+  const selected = selectRows(program.args);
   if (options.list) {
     for (const { name, onRequest } of rows) console.log(onRequest ? `${name} (on request)` : name);
     return;
   }
-  if (chosen.length === 0) throw new Error(`no row is named ${program.args.join(' or ')} (see --list)`);
+  if (selected.length === 0) throw new Error(`no row is named ${program.args.join(' or ')} (see --list)`);
+  const chosen = hasS3Server() ? selected : selected.filter(row => row.roundTrip === undefined);
+  if (chosen.length < selected.length) console.error(s3SkipReason.replace('S3 tests', 'rows s3/*'));
 
   // An interrupt ends the command that is measured, and the bench after it: what was measured is in the files.
   let interrupted = false;
@@ -238,6 +273,7 @@ async function main(): Promise<void> {
     return bed;
   });
   const postgres = await postgresOf(wantedPostgres, user);
+  let store: ObjectStore | undefined;
   try {
     const tools = await findTools(options, [project.command[1]], runner);
     for (const { name, version } of tools) versions[name] = version;
@@ -261,8 +297,12 @@ async function main(): Promise<void> {
       const began = performance.now();
       try {
         const bed = await beds.get(row.bed);
+        if (row.roundTrip !== undefined) {
+          store ??= await ObjectStore.start();
+          bed.useObjectStore(store);
+        }
         await row.prepare?.(bed, reference, tools);
-        const one = await measureRow(row, bed, tools, options);
+        const one = await measureRow(row, bed, tools, options, row.roundTrip === undefined ? undefined : store);
         measured.push(one);
         console.error(`${brief(one)} (${Math.round((performance.now() - began) / 1000)} s for the row)`);
       } catch (error) {
@@ -283,6 +323,7 @@ async function main(): Promise<void> {
     if (interrupted) process.exitCode = 130;
   } finally {
     await beds.keepFor([]);
+    await store?.close();
     project.remove();
   }
 }

@@ -22,6 +22,16 @@ describe('the numbers of the bench', () => {
     expect(markdown({ rows: [{ name: 'a', ours, emptyNode: [1, 1, 1] }], failed: [] })).toContain(
       '2.00 of an empty Node program',
     );
+    const counted = { ...ours, requests: { GetObject: 2, ListObjectsV2: 1 } };
+    const withRequests = markdown({
+      rows: [
+        { name: 'a', ours: counted, theirs: { ...theirs, requests: { GetObject: 4 } } },
+        { name: 'b', ours, theirs },
+      ],
+      failed: [],
+    }).split('\n');
+    expect(withRequests[2]).toContain('| 12 MB | 3 | 4 | **0.75** |');
+    expect(withRequests[3]).toContain('| 12 MB |  |  |  |');
     const rest = markdown({ rows: [{ name: 'a', ours, pairs: 3 }], failed: [{ name: 'b', error: 'no|pe\nmore' }] });
     expect(rest).toContain('| a (3 pairs) | 2.00 s |');
     expect(rest.split('\n').at(-1)).toBe(`| b | failed: no/pe${' | '.repeat(7)} |`);

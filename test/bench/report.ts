@@ -7,6 +7,8 @@ export interface Series {
   /** Bytes: of all processes together, and of the largest alone. */
   readonly peak: number;
   readonly largest: number;
+  /** To an S3 server, of the first command of a run, by kind. */
+  readonly requests?: Readonly<Record<string, number>>;
 }
 
 export interface RowResult {
@@ -71,6 +73,8 @@ function megabytes(bytes: number): string {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
+const requestTitles = ['requests ours', 'requests theirs', 'requests ours/theirs'];
+
 const titles = [
   'row',
   'ours',
@@ -90,7 +94,9 @@ function cells({ name, ours, theirs, pairs, emptyNode }: RowResult): string[] {
       : ` (${(spread(ours.wall).median / spread(emptyNode).median).toFixed(2)} of an empty Node program)`;
   const title = pairs === undefined ? name : `${name} (${pairs} pairs)`;
   const mine = `${seconds(spread(ours.wall).median)}${beside}`;
-  if (theirs === undefined) return [title, mine, '', '', '', megabytes(ours.peak), '', megabytes(ours.largest), ''];
+  if (theirs === undefined) {
+    return [title, mine, '', '', '', megabytes(ours.peak), '', megabytes(ours.largest), '', ...requestCells(ours)];
+  }
   return [
     title,
     mine,
@@ -101,7 +107,17 @@ function cells({ name, ours, theirs, pairs, emptyNode }: RowResult): string[] {
     megabytes(theirs.peak),
     megabytes(ours.largest),
     megabytes(theirs.largest),
+    ...requestCells(ours, theirs),
   ];
+}
+
+function requestCells(ours: Series, theirs?: Series): string[] {
+  const [mine, others] = [ours, theirs].map(series => total(series?.requests));
+  return [mine, others, mine && others && `**${(Number(mine) / Number(others)).toFixed(2)}**`].map(cell => cell ?? '');
+}
+
+function total(requests: Series['requests']): string | undefined {
+  return requests && String(Object.values(requests).reduce((sum, count) => sum + count, 0));
 }
 
 const failedCells = ({ name, error }: FailedRow): string[] => [
@@ -112,12 +128,14 @@ const failedCells = ({ name, error }: FailedRow): string[] => [
 
 /** The table in Markdown: medians, and of the ratios the lowest and highest too. */
 export function markdown({ rows, failed }: Pick<Result, 'rows' | 'failed'>): string {
+  // only rows of S3 have requests
+  const all = rows.some(({ ours }) => ours.requests !== undefined) ? [...titles, ...requestTitles] : titles;
   const lines = [
-    titles,
-    titles.map((_, index) => (index === 0 ? '---' : '---:')),
+    all,
+    all.map((_, index) => (index === 0 ? '---' : '---:')),
     ...rows.map(cells),
     ...failed.map(failedCells),
-  ];
+  ].map(line => all.map((_, index) => line[index] ?? ''));
   return lines.map(line => `| ${line.join(' | ')} |`).join('\n');
 }
 

@@ -1,6 +1,7 @@
 /** What one row of the bench is, and what many of them share. */
-import type { Bed, BedName, Tool } from './bed.ts';
+import type { Bed, BedName, BedOptions, Tool } from './bed.ts';
 import type { Command } from './measure.ts';
+import type { RoundTrip } from './object-store.ts';
 
 export interface Row {
   /** As the command line takes it. Says so when the two tools do not do the same thing. */
@@ -8,6 +9,8 @@ export interface Row {
   readonly bed: BedName;
   /** Commands that one run consists of: times are divided by it. */
   readonly count?: number;
+  /** The same, where an option of the bench says it. */
+  readonly countOf?: (options: BedOptions) => number;
   /** Takes so long that memory is watched in the measured runs: now and then, where that costs next to nothing. */
   readonly long?: true;
   /** Measured only when it is asked for by name. */
@@ -18,6 +21,8 @@ export interface Row {
   readonly reset?: (bed: Bed, tool: Tool) => Promise<void>;
   /** What is measured. */
   readonly commands: (bed: Bed, tool: Tool) => Command[];
+  /** The repository is in a bucket so far away: requests are counted, and the row is left out where there is no S3 server. */
+  readonly roundTrip?: RoundTrip;
   /** Measured beside the tools, to tell what part of the time is Node's own. */
   readonly emptyNode?: boolean;
 }

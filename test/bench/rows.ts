@@ -4,10 +4,18 @@ import { archiveRows } from './rows/archive.ts';
 import { deltaRows } from './rows/delta.ts';
 import { fullRows } from './rows/full.ts';
 import { repositoryRows } from './rows/repository.ts';
+import { s3Rows } from './rows/s3.ts';
 import { smallFileRows } from './rows/small-files.ts';
 
 /** The short ones first: most of the table is there soon. A row that changes its cluster comes after those it would change. */
-export const rows: readonly Row[] = [...archiveRows, ...repositoryRows, ...fullRows, ...deltaRows, ...smallFileRows];
+export const rows: readonly Row[] = [
+  ...archiveRows,
+  ...repositoryRows,
+  ...fullRows,
+  ...s3Rows,
+  ...deltaRows,
+  ...smallFileRows,
+];
 
 /** Rows whose name matches one of the patterns, where `*` stands for anything; without a pattern all but those on request. */
 export function selectRows(patterns: readonly string[]): Row[] {

@@ -104,6 +104,8 @@ function carry(from: Socket, to: Socket, delay: number, earliest: number): void 
   const send = (bytes: Buffer | undefined): void => {
     onTheWay.push({ due: Math.max(performance.now(), earliest) + delay, bytes });
     held += bytes?.length ?? 0;
+    // the shortest timer is a millisecond, which would be a way too
+    if (delay === 0 && !to.destroyed) deliver();
     if (held + to.writableLength > mostOnTheWay) from.pause();
     schedule();
   };
