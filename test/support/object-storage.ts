@@ -3,7 +3,6 @@
  * no directories, so none can be empty; a file is there as a whole or not at all; nothing is renamed or linked. It counts
  * requests by kind as a service would bill them, and can answer as late as a service does.
  */
-import { performance } from 'node:perf_hooks';
 import { openPosixStorage } from '../../src/storage/posix/posix-storage.ts';
 import type { ByteSink, ByteSource, FileInfo, ReadOptions, Storage, WriteOptions } from '../../src/storage/storage.ts';
 
@@ -31,18 +30,18 @@ export class RequestLog {
   /** Requests that were under way at once, at most. */
   peak = 0;
   /**
-   * How often an answer had to be waited for before the next request: requests under way together count as one. Makes
-   * sense with a latency only.
+   * How often an answer had to be waited for before the next request: those that are made before the first of them is
+   * answered count as one. With a latency it does not depend on how busy the machine is.
    */
   rounds = 0;
   #open = 0;
-  #roundEnd = 0;
+  #first: ObjectRequest | undefined;
 
   reset(): void {
     this.requests.length = 0;
     this.peak = 0;
     this.rounds = 0;
-    this.#roundEnd = 0;
+    this.#first = undefined;
   }
 
   /** `{ list: 2, get: 1 }`, kinds without requests left out. */
@@ -61,20 +60,13 @@ export class RequestLog {
   async request(request: ObjectRequest): Promise<void> {
     this.requests.push(request);
     this.peak = Math.max(this.peak, ++this.#open);
-    const now = performance.now();
-    if (now >= this.#roundEnd) {
+    if (this.#first === undefined) {
       this.rounds++;
-      this.#roundEnd = now + this.latency;
+      this.#first = request;
     }
-    try {
-      // a timer may fire a little early, which would put the next request into this round
-      do {
-        const left = now + this.latency - performance.now();
-        await new Promise<void>(resolve => (this.latency > 0 ? setTimeout(resolve, left) : setImmediate(resolve)));
-      } while (performance.now() < now + this.latency);
-    } finally {
-      this.#open--;
-    }
+    await new Promise<void>(resolve => (this.latency > 0 ? setTimeout(resolve, this.latency) : setImmediate(resolve)));
+    if (this.#first === request) this.#first = undefined;
+    this.#open--;
   }
 }
 

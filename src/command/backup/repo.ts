@@ -60,7 +60,7 @@ export async function openBackupRepo(session: Session<'backup'>): Promise<Backup
     archiveInfo,
     options: {
       compressType,
-      hardlink: values?.hardlink ?? false,
+      hardlink: values?.hardlink === true && repo.storage.links !== undefined,
       symlink: values?.symlink ?? true,
       ...(values?.bundle === true
         ? { bundle: { size: values['bundle-size'] ?? 20971520, limit: values['bundle-limit'] ?? 2097152 } }
