@@ -108,6 +108,9 @@ export function mayPass(failure: ServiceFailure | BackstopError): boolean {
   );
 }
 
+/** Longest wait of our own, in milliseconds: a service of which half the answers are failures gets some forty chances. */
+const longestOwn = 2000;
+
 /** Longest wait that a server may ask for, in milliseconds. */
 const longestAsked = 60_000;
 
@@ -135,7 +138,7 @@ export function waitBefore(failure: ServiceFailure, tries: Tries, random: number
   if (!mayPass(failure)) return undefined;
   const { attempt, spent, ioTimeout, patience = ioTimeout } = tries;
   const left = Math.min(patience, failure.code === 'ENOTFOUND' ? nameLimit : ioTimeout) - spent;
-  const full = Math.min(10_000, 50 * 2 ** Math.min(attempt, 10));
+  const full = Math.min(longestOwn, 50 * 2 ** Math.min(attempt, 10));
   const own = full / 2 + (full / 2) * random;
   // a short io-timeout, too, allows for a connection that the server had closed meanwhile
   if (own > left && (attempt > 2 || tries.patience !== undefined)) return undefined;
