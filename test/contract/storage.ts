@@ -42,6 +42,20 @@ export function testStorage(name: string, open: () => Promise<OpenedStorage>): v
           expect(await readAll(storage, '/a/b/c', {}, buffer)).toEqual(content);
       });
 
+      it('has its chunks in order, also when they are given before there was room for the first', async () => {
+        const content = noise(25 << 20);
+        const sink = await storage.write('/long');
+        const waiting: (void | Promise<void>)[] = [];
+        for (let at = 0; at < content.length; at += 300_000) {
+          const lent = Buffer.from(content.subarray(at, at + 300_000));
+          waiting.push(sink.write(lent));
+          lent.fill(0xee);
+        }
+        await Promise.all(waiting);
+        await sink.commit();
+        expect((await readAll(storage, '/long', {}, 1 << 20)).equals(content)).toBe(true);
+      });
+
       it('that is empty is there', async () => {
         await put(storage, '/empty', '');
         expect(await storage.info('/empty')).toMatchObject({ name: 'empty', type: 'file', size: 0 });

@@ -66,6 +66,8 @@ export class UploadSink implements ByteSink {
   /** Buffers of parts that have been answered, for the next ones: new ones would be most of the collector's work. */
   readonly #spare: Buffer[] = [];
   readonly #underWay = new Set<Promise<void>>();
+  /** Chunks that wait for room. */
+  #writing: Promise<void> | undefined;
   #failed: unknown;
   readonly #abort = new AbortController();
 
@@ -79,15 +81,24 @@ export class UploadSink implements ByteSink {
   }
 
   write(chunk: Uint8Array): void | Promise<void> {
-    if (this.#filled + chunk.length <= this.#limit) {
+    if (this.#writing === undefined && this.#filled + chunk.length <= this.#limit) {
       this.#append(chunk);
       return;
     }
     // taken at once, as the buffer is the caller's again when this returns
-    return this.#writeLarge(Buffer.from(chunk));
+    const taken = Buffer.from(chunk);
+    // a pipeline gives several chunks before anybody can wait: they come after each other
+    const writing: Promise<void> = (this.#writing ?? Promise.resolve())
+      .then(() => this.#writeLarge(taken))
+      .finally(() => {
+        if (this.#writing === writing) this.#writing = undefined;
+      });
+    this.#writing = writing;
+    return writing;
   }
 
   async commit(): Promise<void> {
+    await this.#writing;
     if (this.#failed !== undefined) throw this.#failed;
     if (this.#uploadId === undefined) {
       await this.#putWhole();
@@ -103,6 +114,7 @@ export class UploadSink implements ByteSink {
   async abort(): Promise<void> {
     this.#failed ??= new Error('the upload was aborted');
     this.#abort.abort(this.#failed);
+    await Promise.allSettled([...this.#underWay, this.#writing]);
     await Promise.allSettled(this.#underWay);
     if (this.#uploadId === undefined) return;
     try {
