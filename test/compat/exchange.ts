@@ -6,7 +6,7 @@
  * The real tool of Debian does not know blocks: in these rows we restore what it cannot, and it begins with bundles.
  */
 import { expect } from 'vitest';
-import type { Target, TestCluster } from '../support/cluster.ts';
+import type { Target } from '../support/cluster.ts';
 import { listTree, type OptionValues, type TestStanza, type Tool } from '../support/stanza.ts';
 import { type Bench, comparableInfo } from './support.ts';
 
@@ -122,13 +122,13 @@ export async function whatVerifyFinds(stanza: TestStanza, tool: Tool): Promise<s
 
 async function expectSameFiles(stanza: TestStanza, ours: Tool, real: Tool): Promise<void> {
   const [one, other] = [await stanza.restore(ours, ['--type=none']), await stanza.restore(real, ['--type=none'])];
-  const files = listRestored(one);
+  const files = listRestored(one.dataDirectory);
   expect(files.length).toBeGreaterThan(300);
-  expect(files).toEqual(listRestored(other));
+  expect(files).toEqual(listRestored(other.dataDirectory));
 }
 
 /** What was restored, but for two things that level 2.59.1 and we do otherwise than 2.45. */
-function listRestored({ dataDirectory }: TestCluster): string[] {
+export function listRestored(dataDirectory: string): string[] {
   return listTree(dataDirectory, name => {
     // we mark it as restored
     if (name === 'global/pg_control') return 'name only';

@@ -18,6 +18,12 @@ if (binaries === undefined && process.env.PGBACKSTOP_REQUIRE_COMPAT === '1') {
 export const canCompare = judge !== undefined && binaries !== undefined;
 if (!canCompare) console.log(judge === undefined ? skipReason : 'compatibility tests skipped: no PostgreSQL 15');
 
+/** The real tool's program. Only where `canCompare`. */
+export function realTool(): string {
+  if (judge === undefined) throw new Error(skipReason);
+  return judge.path;
+}
+
 /** A cluster under load that both tools work on, and the tools. */
 export interface Bench {
   readonly cluster: TestCluster;

@@ -145,7 +145,7 @@ export class Ceph {
 }
 
 /** A program in the foreground that dies with us, whatever ends us. */
-class Daemon {
+export class Daemon {
   readonly #child: ChildProcess;
   readonly #program: string;
   readonly #output: string;

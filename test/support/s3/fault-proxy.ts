@@ -42,6 +42,9 @@ export interface FaultProxyOptions {
   readonly certificate?: { readonly certificate: string; readonly key: string };
   /** Port of 127.0.0.1 with plain http to pass requests to, instead of the lab's: such as its gateway for temporary keys. */
   readonly to?: number;
+  /** Where to listen; 127.0.0.1 and any free port when absent. */
+  readonly address?: string;
+  readonly port?: number;
 }
 
 /** One request as it came by. */
@@ -75,12 +78,15 @@ export class FaultProxy {
   readonly #connections = new Map<number, Socket>();
   #rules: RunningRule[] = [];
   #listener: Server | undefined;
-  #port = 0;
+  readonly #address: string;
+  #port: number;
 
   private constructor(lab: S3Place, options: FaultProxyOptions) {
     this.#dnsName = lab.dnsName;
     this.#to = options.to ?? Number(new URL(lab.http).port);
     this.#random = new Random(options.seed ?? 1);
+    this.#address = options.address ?? '127.0.0.1';
+    this.#port = options.port ?? 0;
     this.setRules(options.rules ?? []);
     const files = options.certificate ?? {
       certificate: join(dirname(lab.caFile), 'server.pem'),
@@ -103,7 +109,7 @@ export class FaultProxy {
     return proxy;
   }
 
-  /** Port of 127.0.0.1; stays the same when the proxy goes down and up again. */
+  /** Where it listens; stays the same when the proxy goes down and up again. */
   get port(): number {
     return this.#port;
   }
@@ -167,7 +173,7 @@ export class FaultProxy {
     });
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject);
-      listener.listen(this.#port, '127.0.0.1', resolve);
+      listener.listen(this.#port, this.#address, resolve);
     });
     this.#port = portOf(listener);
     this.#listener = listener;
