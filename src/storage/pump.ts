@@ -24,8 +24,10 @@ export async function pump(
   let pressure: Promise<void> | undefined;
   const pipeline = open(chunk => {
     const waiting = sink.write(chunk);
-    if (waiting !== undefined)
-      pressure = pressure === undefined ? waiting : Promise.all([pressure, waiting]).then(() => undefined);
+    if (waiting === undefined) return;
+    pressure = pressure === undefined ? waiting : Promise.all([pressure, waiting]).then(() => undefined);
+    // when a step fails before it is waited for, its own failure is nobody's
+    pressure.catch(() => undefined);
   });
   for (;;) {
     const reading = source.read(buffer);

@@ -93,6 +93,7 @@ export class UploadSink implements ByteSink {
       .finally(() => {
         if (this.#writing === writing) this.#writing = undefined;
       });
+    writing.catch(() => undefined); // commit() tells it to who did not wait
     this.#writing = writing;
     return writing;
   }
