@@ -141,7 +141,7 @@ export class Removal {
         key,
         mtime: seconds(LastModified),
         held: ObjectLockLegalHoldStatus === 'ON',
-        ...(ObjectLockRetainUntilDate === undefined ? {} : { until: seconds(ObjectLockRetainUntilDate) }),
+        until: seconds(ObjectLockRetainUntilDate),
       };
     } catch (error) {
       if (isKind(error, 'file-missing')) return undefined;
@@ -167,7 +167,7 @@ export class Removal {
 interface Removed {
   readonly key: string;
   readonly mtime?: number;
-  /** Locked until then. */
+  /** Locked until then; 0: not at all. */
   readonly until?: number;
   /** By a legal hold, which has no end. */
   readonly held?: boolean;
