@@ -101,7 +101,10 @@ export interface LinkCapability {
 export interface Storage {
   /** `repo1`, `pg1`: for messages. */
   readonly label: string;
-  /** What is at the path (links are not followed), or undefined when nothing is: missing is an answer. */
+  /**
+   * What is at the path (links are not followed), or undefined when nothing is: missing is an answer. Where there are no
+   * directories (`paths` is absent), only files are there.
+   */
   info(path: string): Promise<FileInfo | undefined>;
   /** One level, in no order. A path that does not exist is empty; a path that is not a directory throws path-open. */
   list(path: string, options?: { readonly prefix?: string }): Promise<FileInfo[]>;

@@ -63,6 +63,7 @@ export class S3Access {
   readonly #endpoint: URL;
   readonly #client: InstanceType<Sdk['S3Client']>;
   readonly #close: () => void;
+  #closed = false;
 
   private constructor(parts: {
     readonly sdk: Sdk;
@@ -154,7 +155,9 @@ export class S3Access {
     });
   }
 
+  /** What is under way fails, and is not tried again. */
   close(): void {
+    this.#closed = true;
     this.#close();
   }
 
@@ -242,7 +245,7 @@ export class S3Access {
     const now = Date.now();
     const { ioTimeout } = this.settings;
     const wait = waitBefore(failure, { attempt, spent: now - begun, ioTimeout, patience }, Math.random(), now);
-    if (wait !== undefined) {
+    if (wait !== undefined && !this.#closed) {
       this.counters.retry();
       try {
         await sleep(wait, undefined, signal === undefined ? {} : { signal });

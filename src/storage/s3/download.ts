@@ -21,7 +21,7 @@ const backlogLimit = 4 * mebibyte;
 /** A single answer is judged after this many bytes. */
 const trialSize = 16 * mebibyte;
 /** Bytes a second at which a single answer is quick enough. */
-const quickEnough = 150e6;
+const quickEnough = 100e6;
 
 export interface DownloadOptions extends ReadOptions {
   /** Which version of the file, in a bucket that keeps them. */

@@ -58,12 +58,7 @@ class S3Storage implements Storage {
   async info(path: string): Promise<FileInfo | undefined> {
     const key = this.#key(path);
     const found = key === '' ? undefined : await this.#find(key);
-    if (found !== undefined) return fileInfo(basename(path), found);
-    // a directory is there when something is in it
-    for await (const { objects, folders } of this.#pages(key === '' ? '' : `${key}/`, false)) {
-      if (objects.length + folders.length > 0) return pathInfo(basename(path));
-    }
-    return undefined;
+    return found === undefined ? undefined : fileInfo(basename(path), found);
   }
 
   async list(path: string, options: { readonly prefix?: string } = {}): Promise<FileInfo[]> {
