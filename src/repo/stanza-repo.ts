@@ -126,21 +126,23 @@ export class StanzaRepo {
       try {
         return await load(candidate);
       } catch (error) {
-        if (!isBackstopError(error)) throw error;
+        // where the first cannot be asked for, its copy cannot either
+        if (!isBackstopError(error) || isKind(error, 'host-connect', 'service')) throw error;
         failures.push(error);
       }
     }
     const [first, second] = failures as [BackstopError, BackstopError];
     // a broken file says more than a missing twin
     const main = isKind(first, 'file-missing') && !isKind(second, 'file-missing') ? second : first;
-    const hints: string[] = [];
+    // a storage knows best what to do about a failure of its own
+    const hints = [...main.hints];
     if (isKind(main, 'file-missing')) {
       hints.push(`${what} cannot be opened but is required to perform this command.`);
       hints.push(
         what === 'backup.manifest' ? 'was the backup removed meanwhile?' : 'has a stanza-create been performed?',
       );
     }
-    if (isKind(main, 'crypto', 'checksum', 'format', 'json-format')) {
+    if (main.hints.length === 0 && isKind(main, 'crypto', 'checksum', 'format', 'json-format')) {
       hints.push('is or was the repo encrypted, and is the passphrase the right one?');
     }
     const lines = failures.map(error => `${error.name}: ${error.message}`);
