@@ -5,7 +5,6 @@
 import { expect, it } from 'vitest';
 import { commandModules } from '../src/command/index.ts';
 import { isCommandName } from '../src/config/command.ts';
-import { objectStoreOptions } from '../src/config/options/object-store.ts';
 import { repoHostOptions } from '../src/config/options/repo-host.ts';
 import { sftpOptions } from '../src/config/options/sftp.ts';
 import { type OptionName, optionIsValid, optionNames } from '../src/config/table.ts';
@@ -13,13 +12,10 @@ import { coverageFolder, notedOptions } from './support/option-coverage.ts';
 
 /** Options that have no effect yet, in groups: each waits for what it belongs to. */
 const later: Readonly<Record<string, (option: OptionName, command: string) => boolean>> = {
-  'object stores and SFTP': option =>
-    Object.hasOwn(objectStoreOptions, option) || Object.hasOwn(sftpOptions, option) || option === 'repo-target-time',
+  'other stores': option => /^repo-(azure|gcs)-/.test(option) || Object.hasOwn(sftpOptions, option),
   'other hosts': option =>
     Object.hasOwn(repoHostOptions, option) ||
-    /^(pg-(host|local)|cmd-ssh$|compress-level-network$|log-subprocess$|(io|protocol)-timeout$|(sck|tcp|tls)-)/.test(
-      option,
-    ),
+    /^(pg-(host|local)|cmd-ssh$|compress-level-network$|log-subprocess$|protocol-timeout$|(sck|tcp|tls)-)/.test(option),
   'asynchronous archiving': (option, command) =>
     (option === 'spool-path' && command !== 'restore') ||
     /^archive-(async|get-queue-max|missing-retry|push-batch-size)$/.test(option),

@@ -36,6 +36,9 @@ export interface S3Options {
 export interface S3OptionSource {
   readonly values: {
     readonly 'io-timeout'?: number | undefined;
+    readonly 'tcp-keep-alive-idle'?: number | undefined;
+    readonly 'tls-cipher-12'?: string | undefined;
+    readonly 'tls-cipher-13'?: string | undefined;
     readonly 'repo-target-time'?: string | undefined;
   };
   optionIsSet(name: OptionName, key?: number): boolean;
@@ -66,6 +69,7 @@ export function s3Settings(
   const mode = options['s3-object-lock-mode'];
   const days = options['s3-object-lock-days'];
   const certificates = withoutUndefined({ caFile: options['storage-ca-file'], caPath: options['storage-ca-path'] });
+  const { 'tls-cipher-12': tls12, 'tls-cipher-13': tls13 } = settings.values;
   const ioTimeout = settings.values['io-timeout'] ?? 60_000;
   return withoutUndefined({
     ...certificates,
@@ -90,6 +94,8 @@ export function s3Settings(
     host: options['storage-host'],
     port: given('repo-storage-port', options['storage-port']),
     verifyTls: options['storage-verify-tls'] ?? true,
+    keepAliveIdle: settings.values['tcp-keep-alive-idle'],
+    ciphers: tls12 === undefined && tls13 === undefined ? undefined : withoutUndefined({ tls12, tls13 }),
     kmsKeyId: options['s3-kms-key-id'],
     sseCustomerKey: options['s3-sse-customer-key'],
     requesterPays: options['s3-requester-pays'] ?? false,

@@ -52,6 +52,15 @@ const verbs: Readonly<Record<RequestKind, string>> = {
   delete: 'DELETE',
 };
 
+/** Where the SDK keeps what it is about to sign for. */
+interface SigningContext {
+  readonly __smithy_context?: {
+    readonly selectedHttpAuthScheme?: {
+      readonly httpAuthOption?: { readonly signingProperties?: { signingName?: string } };
+    };
+  };
+}
+
 export class S3Access {
   readonly sdk: Sdk;
   readonly settings: S3Settings;
@@ -132,10 +141,9 @@ export class S3Access {
         const request = args.request as { query?: Record<string, unknown> };
         // for Amazon's statistics; not every service takes a parameter that it does not know
         delete request.query?.['x-id'];
-        const { endpointV2 } = context as {
-          endpointV2?: { properties?: { authSchemes?: { signingName?: string }[] } };
-        };
-        for (const scheme of endpointV2?.properties?.authSchemes ?? []) scheme.signingName = settings.service;
+        const { __smithy_context: { selectedHttpAuthScheme: scheme } = {} } = context as SigningContext;
+        if (scheme?.httpAuthOption?.signingProperties !== undefined)
+          scheme.httpAuthOption.signingProperties.signingName = settings.service;
         return next(args);
       },
       { step: 'build', name: 'plainRequest' },

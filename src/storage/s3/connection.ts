@@ -4,7 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { checkServerIdentity } from 'node:tls';
+import { checkServerIdentity, DEFAULT_CIPHERS } from 'node:tls';
 import { systemError } from '../../base/error.ts';
 import type { S3Settings } from './settings.ts';
 
@@ -19,7 +19,10 @@ const systemBundles = [
 /** Most sockets of one thread. More requests wait for a free one. */
 const socketLimit = 32;
 
-type ConnectionSettings = Pick<S3Settings, 'host' | 'port' | 'caFile' | 'caPath' | 'verifyTls'>;
+type ConnectionSettings = Pick<
+  S3Settings,
+  'host' | 'port' | 'caFile' | 'caPath' | 'verifyTls' | 'keepAliveIdle' | 'ciphers'
+>;
 
 /** An agent for the endpoint's protocol. Destroy it to close its sockets. */
 export function openAgent(
@@ -27,7 +30,12 @@ export function openAgent(
   settings: ConnectionSettings,
   environment: NodeJS.ProcessEnv,
 ): http.Agent | https.Agent {
-  const kept = { keepAlive: true, maxSockets: socketLimit, scheduling: 'lifo' } as const;
+  const kept = {
+    keepAlive: true,
+    maxSockets: socketLimit,
+    scheduling: 'lifo',
+    ...(settings.keepAliveIdle === undefined ? {} : { keepAliveMsecs: settings.keepAliveIdle * 1000 }),
+  } as const;
   // what the sockets connect to; the request itself keeps the endpoint's name
   const place = {
     ...(settings.host === undefined ? {} : { host: settings.host }),
@@ -40,9 +48,17 @@ export function openAgent(
       ...kept,
       rejectUnauthorized: settings.verifyTls,
       ...(certificates === undefined ? {} : { ca: certificates }),
+      ...(settings.ciphers === undefined ? {} : { ciphers: cipherList(settings.ciphers) }),
     },
     place,
   );
+}
+
+/** Node has one list for both; what is not given stays Node's. */
+function cipherList({ tls12, tls13 }: NonNullable<S3Settings['ciphers']>): string {
+  const own = DEFAULT_CIPHERS.split(':');
+  const is13 = (name: string) => name.startsWith('TLS_');
+  return [tls13 ?? own.filter(is13).join(':'), tls12 ?? own.filter(name => !is13(name)).join(':')].join(':');
 }
 
 interface Place {

@@ -1,6 +1,7 @@
 /** Turns what the SDK throws into errors that say what failed, with pgBackRest's kinds, and what to do about it. */
 import { STATUS_CODES } from 'node:http';
 import { asBackstopError, BackstopError, type ErrorKind, isBackstopError } from '../../base/error.ts';
+import { UnreachableError } from '../unreachable.ts';
 import { isUnreadable, type ServiceFailure, speaksTls, statusOf } from './retry.ts';
 import type { S3Settings } from './settings.ts';
 
@@ -165,7 +166,7 @@ function skew(failure: ServiceFailure): string {
 /** There was no answer. */
 function connectionError(failure: ServiceFailure, asked: Asked): BackstopError {
   const [kind, message, hint] = reasonOf(failure, placeOf(asked), asked.label, asked.endpoint.protocol === 'https:');
-  return new BackstopError(kind, `${message}${triedFor(asked)}`, { cause: failure, hint });
+  return new UnreachableError(kind, `${message}${triedFor(asked)}`, { cause: failure, hint });
 }
 
 /** OpenSSL's names of what is wrong with a certificate, with its numbers as pgBackRest prints them. */

@@ -24,6 +24,10 @@ export interface S3Settings {
   readonly caFile?: string;
   readonly caPath?: string;
   readonly verifyTls: boolean;
+  /** Seconds without traffic after which the system asks whether the other end is still there; absent: 1. */
+  readonly keepAliveIdle?: number;
+  /** What TLS may use, in OpenSSL's words; absent: Node's own choice. */
+  readonly ciphers?: { readonly tls12?: string; readonly tls13?: string };
   readonly kmsKeyId?: string;
   /** Base64 of 32 bytes. */
   readonly sseCustomerKey?: string;
