@@ -7,6 +7,7 @@ import { openCodecs, type StepSpec } from '../codec/codecs.ts';
 import { openPipeline } from '../codec/pipeline.ts';
 import type { RepoSettings } from '../storage/drivers.ts';
 import type { ByteSink, Storage } from '../storage/storage.ts';
+import { UnreachableError } from '../storage/unreachable.ts';
 import { type ArchiveInfo, decodeArchiveInfo, encodeArchiveInfo } from './archive-info.ts';
 import { type BackupInfo, decodeBackupInfo, encodeBackupInfo } from './backup-info.ts';
 import type { BackupLabel } from './label.ts';
@@ -126,23 +127,22 @@ export class StanzaRepo {
       try {
         return await load(candidate);
       } catch (error) {
-        // where the first cannot be asked for, its copy cannot either
-        if (!isBackstopError(error) || isKind(error, 'host-connect', 'service')) throw error;
+        if (!isBackstopError(error) || error instanceof UnreachableError) throw error;
         failures.push(error);
       }
     }
     const [first, second] = failures as [BackstopError, BackstopError];
     // a broken file says more than a missing twin
     const main = isKind(first, 'file-missing') && !isKind(second, 'file-missing') ? second : first;
-    // a storage knows best what to do about a failure of its own
-    const hints = [...main.hints];
+    // a service that refuses tells why
+    const hints = isKind(main, 'protocol') ? [...main.hints] : [];
     if (isKind(main, 'file-missing')) {
       hints.push(`${what} cannot be opened but is required to perform this command.`);
       hints.push(
         what === 'backup.manifest' ? 'was the backup removed meanwhile?' : 'has a stanza-create been performed?',
       );
     }
-    if (main.hints.length === 0 && isKind(main, 'crypto', 'checksum', 'format', 'json-format')) {
+    if (isKind(main, 'crypto', 'checksum', 'format', 'json-format')) {
       hints.push('is or was the repo encrypted, and is the passphrase the right one?');
     }
     const lines = failures.map(error => `${error.name}: ${error.message}`);
