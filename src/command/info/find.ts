@@ -9,7 +9,7 @@ import { type BackupLabel, isBackupLabel } from '../../repo/label.ts';
 import { archiveIdPath, backupPath, manifestFile } from '../../repo/layout.ts';
 import { begun, forAll } from '../../repo/object-store.ts';
 import { StanzaRepo } from '../../repo/stanza-repo.ts';
-import { openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
+import { openRepoStorage, type RepoSettings, type StorageContext } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
 import {
   type DatabaseFinding,
@@ -32,6 +32,8 @@ export interface FindRequest {
   readonly set?: string;
   /** Only locks are looked at. */
   readonly progressOnly: boolean;
+  /** Who is told of what while a repository is open. */
+  readonly contextOf: (settings: RepoSettings) => StorageContext;
 }
 
 /** Where every stanza has a directory. */
@@ -50,7 +52,7 @@ interface OpenRepo {
  * holds the errors.
  */
 export async function findStanzas(request: FindRequest): Promise<StanzaFinding[]> {
-  const repos = await Promise.all(request.repos.map(openAndList));
+  const repos = await Promise.all(request.repos.map(settings => openAndList(settings, request.contextOf(settings))));
   try {
     const names =
       request.stanza === undefined
@@ -69,10 +71,10 @@ export async function findStanzas(request: FindRequest): Promise<StanzaFinding[]
   }
 }
 
-async function openAndList(settings: RepoSettings): Promise<OpenRepo> {
+async function openAndList(settings: RepoSettings, context: StorageContext): Promise<OpenRepo> {
   let storage: Storage | undefined;
   try {
-    storage = await openRepoStorage(settings);
+    storage = await openRepoStorage(settings, context);
     return { settings, storage, stanzas: await storage.names(stanzasPath) };
   } catch (error) {
     await storage?.close();

@@ -1,6 +1,6 @@
 /** `info`: what the repositories hold. It answers whatever state they are in; only a wrong command line is an error. */
 import { BackstopError } from '../../base/error.ts';
-import { repoSettings } from '../open.ts';
+import { repoSettings, storageContext } from '../open.ts';
 import type { Session } from '../session.ts';
 import { findStanzas } from './find.ts';
 import { formatReportJson } from './json.ts';
@@ -18,6 +18,7 @@ export async function run(session: Session<'info'>): Promise<undefined> {
     repos: repoSettings(session),
     lockPath,
     progressOnly,
+    contextOf: settings => storageContext(session, settings),
     ...named,
     ...(stanza === undefined ? {} : { stanza }),
   });
