@@ -34,7 +34,7 @@ export const repoProse = {
   },
   'repo-target-time': {
     summary: 'See the repository as it was.',
-    help: 'Object stores that keep versions are read as of this time, which helps after files were deleted or overwritten. Needs --repo. Other storage has no versions and is read as it is.',
+    help: 'Object stores that keep versions are read as of this time, which helps after files were deleted or overwritten: a stanza is seen and restored as it was. A time in whole seconds includes that second. Needs --repo. Other storage has no versions and is read as it is.',
   },
   'repo-type': {
     summary: 'Kind of storage.',
@@ -253,11 +253,11 @@ export const objectStoreProse = {
   },
   'repo-s3-object-lock-days': {
     summary: 'Days that objects stay locked.',
-    help: 'As repo-s3-object-lock-mode says. Keep it below the time after which backups expire. pgBackRest does not know this option and warns of it.',
+    help: 'As repo-s3-object-lock-mode says. Keep it below the time after which backups expire: what expire removes earlier is gone to all readers, but takes space until its lock ends and the lifecycle of the bucket removes its versions. pgBackRest does not know this option and warns of it.',
   },
   'repo-s3-object-lock-mode': {
     summary: 'Lock objects against removal.',
-    help: 'Backups and WAL are stored with a retention of repo-s3-object-lock-days in this mode: governance can be lifted by who has the permission, compliance by nobody. Files that are rewritten, as backup.info, are not locked. The bucket must have been made with object lock. pgBackRest does not know this option and warns of it.',
+    help: 'Backups and WAL are stored with a retention of repo-s3-object-lock-days in this mode: governance can be lifted by who has the permission, compliance by nobody. Files that are rewritten, as backup.info, are not locked. expire tells what is locked, and ends well. The bucket must have been made with object lock. pgBackRest does not know this option and warns of it.',
   },
   'repo-s3-process-cmd': {
     summary: 'Program that prints S3 credentials.',
