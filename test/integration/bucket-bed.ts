@@ -97,6 +97,14 @@ export class BucketBed {
     return contentOf(this.cluster.data);
   }
 
+  /** Makes folders that the user may write to. */
+  makeFolders(...paths: readonly string[]): void {
+    for (const path of paths) {
+      mkdirSync(path, { mode: 0o700, recursive: true });
+      giveTo(this.#user, path);
+    }
+  }
+
   dispose(): void {
     this.#project.remove();
     rmSync(this.#root, { recursive: true, force: true });
