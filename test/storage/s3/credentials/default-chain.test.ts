@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { bare, failure, find, folder, inHours, type Service, serve, told } from './service.ts';
+import { inHours } from '../../../support/s3/key-services.ts';
+import type { LocalService } from '../../../support/s3/local-service.ts';
+import { bare, failure, find, folder, serve, told } from './service.ts';
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -170,7 +172,7 @@ describe('after the files', () => {
     serve(() => ({
       body: `<r><AccessKeyId>WEB</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>${inHours(1)}</Expiration></r>`,
     }));
-  const web = ({ url }: Service) => ({
+  const web = ({ url }: LocalService) => ({
     AWS_ROLE_ARN: 'arn',
     AWS_WEB_IDENTITY_TOKEN_FILE: join(folder({ token: 'jwt' }), 'token'),
     AWS_ENDPOINT_URL_STS: url,

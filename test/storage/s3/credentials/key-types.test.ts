@@ -2,18 +2,13 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Certificate, issueCertificate, makeAuthority } from '../../../support/s3/certificates.ts';
-import { bare, failure, find, folder, inHours, type Reply, serve, told } from './service.ts';
+import { inHours, instanceKey, instanceReply, webIdentityAnswer } from '../../../support/s3/key-services.ts';
+import type { Reply } from '../../../support/s3/local-service.ts';
+import { bare, failure, find, folder, serve, told } from './service.ts';
 
 const secret = 'wJalrXUtnFEMI/verysecret';
 const keyJson = (more: object = {}): string =>
-  JSON.stringify({
-    Code: 'Success',
-    AccessKeyId: 'AKIA1',
-    SecretAccessKey: secret,
-    Token: 'verysecrettoken',
-    Expiration: inHours(6),
-    ...more,
-  });
+  instanceKey({ key: 'AKIA1', secret, token: 'verysecrettoken', expiration: inHours(6) }, more);
 
 describe('shared', () => {
   test('is what the options give', async () => {
@@ -29,15 +24,7 @@ describe('shared', () => {
 
 describe('auto: the metadata service of the instance', () => {
   const instance = (replies: Readonly<Record<string, Reply>> = {}) =>
-    serve(({ method, path, headers }) => {
-      const reply = replies[path];
-      if (reply !== undefined) return reply;
-      if (method === 'PUT' && path === '/latest/api/token') return { body: 'IMDSTOKEN' };
-      if (headers['x-aws-ec2-metadata-token'] !== 'IMDSTOKEN') return { status: 401 };
-      if (path === '/latest/meta-data/iam/security-credentials/') return { body: 'backup' };
-      if (path === '/latest/meta-data/iam/security-credentials/backup') return { body: keyJson() };
-      return { status: 404 };
-    });
+    serve(request => replies[request.path] ?? instanceReply(request, { backup: keyJson() }));
   const at = (url: string) => bare({ AWS_EC2_METADATA_SERVICE_ENDPOINT: url });
 
   test('gives credentials of the role it has', async () => {
@@ -156,10 +143,7 @@ describe('web-id: the token service', () => {
   });
 
   const arn = 'arn:aws:iam::123456789012:role/backup';
-  const answer = `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
-    <SessionToken>a&amp;b+c/d==</SessionToken><SecretAccessKey>${secret}</SecretAccessKey>
-    <Expiration>${inHours(1)}</Expiration><AccessKeyId>ASIA1</AccessKeyId>
-  </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`;
+  const answer = webIdentityAnswer({ key: 'ASIA1', secret, token: 'a&b+c/d==', expiration: inHours(1) });
   const pod = (token = 'verysecretjwt') =>
     bare({ AWS_ROLE_ARN: arn, AWS_WEB_IDENTITY_TOKEN_FILE: join(folder({ token }), 'token') });
   const trusting = (url: string) =>

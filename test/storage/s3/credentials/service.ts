@@ -1,71 +1,24 @@
 /** What the tests of credentials share: services on a local port, folders with shared AWS files. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
-import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import { type BackstopError, isBackstopError } from '../../../../src/base/error.ts';
 import { openCredentials } from '../../../../src/storage/s3/credentials.ts';
 import type { CredentialSettings } from '../../../../src/storage/s3/settings.ts';
-import type { Certificate } from '../../../support/s3/certificates.ts';
+import { LocalService } from '../../../support/s3/local-service.ts';
 
-export interface Request {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly body: string;
-}
-
-export interface Reply {
-  readonly status?: number;
-  readonly body?: string;
-  /** Answers nothing. */
-  readonly silent?: true;
-}
-
-export interface Service {
-  readonly url: string;
-  readonly requests: Request[];
-}
-
-const open = new Set<http.Server>();
+const open = new Set<LocalService>();
 afterEach(() => {
-  for (const server of open) {
-    server.close();
-    server.closeAllConnections();
-  }
+  for (const service of open) service.close();
   open.clear();
 });
 
 /** A service for one test. */
-export async function serve(
-  reply: (request: Request) => Reply | Promise<Reply>,
-  certificate?: Certificate,
-): Promise<Service> {
-  const requests: Request[] = [];
-  const handle = async (incoming: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk);
-    const { method = '', url = '', headers } = incoming;
-    const request = { method, path: url, headers, body: Buffer.concat(chunks).toString() };
-    requests.push(request);
-    const { status = 200, body = '', silent } = await reply(request);
-    if (silent !== true) response.writeHead(status).end(body);
-  };
-  const listener: http.RequestListener = (incoming, response) => void handle(incoming, response);
-  const server =
-    certificate === undefined
-      ? http.createServer(listener)
-      : https.createServer(
-          { cert: readFileSync(certificate.certificate), key: readFileSync(certificate.key) },
-          listener,
-        );
-  open.add(server);
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return { url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`, requests };
+export async function serve(...given: Parameters<typeof LocalService.start>): Promise<LocalService> {
+  const service = await LocalService.start(...given);
+  open.add(service);
+  return service;
 }
 
 const root = mkdtempSync(join(tmpdir(), 'pgbackstop-credentials-'));
@@ -124,6 +77,3 @@ export const told = (error: BackstopError): string =>
 
 const causes = (error: unknown): string =>
   error instanceof Error ? `${error.message}\n${causes(error.cause)}` : String(error ?? '');
-
-/** Hours from now, as services write times. */
-export const inHours = (hours: number): string => new Date(Date.now() + hours * 3_600_000).toISOString();
