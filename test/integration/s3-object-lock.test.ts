@@ -130,6 +130,16 @@ describe.skipIf(!requireS3Server())('objects that are locked', () => {
     await bed.run('backup', '--type=full', '--no-resume');
     expect([...(await lab.list(bucket, `backup/demo/${unfinished}/`)).keys()]).toEqual([]);
     expect(await bed.restore()).toEqual(bed.content());
+
+    // nor where the service refuses to remove what it has stored
+    const left = await fail();
+    proxy.setRules(refuseRemoval(new RegExp(`${left}/pg_data/`)));
+    const told = await bed.run('backup', '--type=full', '--no-resume');
+    expect(told).toMatch(
+      new RegExp(`WARN: unable to remove 'backup/demo/${left}/'.*: locked until .*\\n.*a later expire`),
+    );
+    expect((await lab.list(bucket, `backup/demo/${left}/`)).size).toBeGreaterThan(0);
+    expect(await bed.restore()).toEqual(bed.content());
   });
 
   it('stay whole where the service refuses to remove them, and go when it does no longer', async () => {

@@ -9,6 +9,7 @@ import { type CompressType, compressSuffix, type Manifest } from '../../repo/man
 import { forAll } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import type { FileInfo } from '../../storage/storage.ts';
+import { unlessLocked } from '../kept-versions.ts';
 import type { Session } from '../session.ts';
 import { isBehind } from './plan.ts';
 
@@ -55,7 +56,7 @@ export async function findResumable(
   const message = `backup '${label}' cannot be resumed: ${reason}`;
   if (settings.values.resume) log.warn(message);
   else log.info(message);
-  await repo.storage.removeTree(labelPath(repo.stanza, label));
+  await unlessLocked(log, repo.storage.removeTree(labelPath(repo.stanza, label)));
   return undefined;
 }
 
@@ -130,8 +131,8 @@ export async function cleanResumed(
     const lists = await forAll(level, directory => repo.storage.list(directory === '' ? base : `${base}/${directory}`));
     level = level.flatMap((directory, at) => (lists[at] ?? []).flatMap(entry => look(directory, entry) ?? []));
   }
-  await forAll(removedFiles, path => repo.storage.remove(path));
-  await forAll(removedTrees, path => repo.storage.removeTree(path));
+  await forAll(removedFiles, path => unlessLocked(session.log, repo.storage.remove(path)));
+  await forAll(removedTrees, path => unlessLocked(session.log, repo.storage.removeTree(path)));
   return {
     get: index => {
       const before = kept.get(index);

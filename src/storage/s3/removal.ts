@@ -1,6 +1,6 @@
 /** Removes objects, a thousand with one request where the service can do that, several requests at once. */
 import pLimit from 'p-limit';
-import { isBackstopError, isKind } from '../../base/error.ts';
+import { type BackstopError, isBackstopError, isKind } from '../../base/error.ts';
 import { type KeptVersions, LockedError } from '../kept-files.ts';
 import { customerKey, type S3Access } from './client.ts';
 import { listPages } from './listing.ts';
@@ -95,7 +95,8 @@ export class Removal {
       if (DeleteMarker) this.#keep(object);
     } catch (error) {
       if (isKind(error, 'file-missing')) return;
-      if (!isRefused(error)) throw error;
+      // Amazon says so where it is the user who may not
+      if (!isRefused(error) || /not authorized to perform/i.test(error.message)) throw error;
       // who may not remove anything may perhaps not look at it either: then this is what is told
       const found = await this.#look(key).catch(() => undefined);
       if (found?.held) throw new LockedError(key, 1, undefined, error);
@@ -188,5 +189,5 @@ function isUnable(error: unknown): boolean {
 
 const seconds = (date: Date | undefined): number => Math.ceil((date?.getTime() ?? 0) / 1000);
 
-const isRefused = (error: unknown): boolean =>
+const isRefused = (error: unknown): error is BackstopError =>
   isBackstopError(error) && statusOf((error.cause ?? {}) as ServiceFailure) === 403;

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { CreateMultipartUploadCommand, GetObjectTaggingCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { LockedError } from '../../../src/storage/kept-files.ts';
 import { newCounterMemory, RequestCounters } from '../../../src/storage/s3/requests.ts';
 import { openS3Storage } from '../../../src/storage/s3/s3-storage.ts';
 import type { GivenS3Settings } from '../../../src/storage/s3/settings.ts';
@@ -254,6 +255,20 @@ describe.skipIf(!requireS3Server())('a bucket is told', () => {
     // what was locked is overwritten by a new version
     await write(locking, '/d/small', Buffer.from('newer'), { permanent: true });
     expect(await readAll(await locking.read('/d/small'))).toEqual(Buffer.from('newer'));
+    // refused: because of the lock, as far as one can see, unless the service says more
+    const refuse = (message: string) =>
+      proxy.setRules([
+        { kinds: ['DeleteObject'], fault: { type: 'answer', status: 403, body: errorBody('AccessDenied', message) } },
+      ]);
+    refuse('Access Denied');
+    const lockedError = await locking.remove('/d/small').catch(error => error);
+    expect(lockedError).toBeInstanceOf(LockedError);
+    expect(lockedError).toMatchObject({ kind: 'file-remove', files: 1 });
+    expect(Math.abs(lockedError.until * 1000 - end)).toBeLessThan(60_000);
+    await expect(locking.remove('/d/info')).rejects.toMatchObject({ kind: 'protocol' });
+    refuse('User: arn:aws:iam::1:user/u is not authorized to perform: s3:DeleteObject on resource: x');
+    await expect(locking.remove('/d/small')).rejects.toMatchObject({ kind: 'protocol' });
+    proxy.setRules([]);
     await locking.remove('/d/small');
     await locking.remove('/d/never');
     expect(locking.kept?.()).toMatchObject({ files: 1, locked: 1 });
