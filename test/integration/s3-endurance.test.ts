@@ -84,7 +84,8 @@ describe.skipIf(!requireS3Server())('through faults', () => {
       /** Requests of a round of each kind without faults. */
       const needed: number[] = [];
       let number = 0;
-      for (; number < 4; number++) {
+      // with expiries, and backups that refer to many others
+      for (; number < 12; number++) {
         proxy.reset();
         await round(number);
         needed.push(proxy.count());
@@ -101,7 +102,6 @@ describe.skipIf(!requireS3Server())('through faults', () => {
           throw new Error(`round ${number}, ${name}`, { cause: error });
         });
         faults += proxy.faults();
-        // the expiry of a full backup asks for more
         expect(proxy.count(), `requests of round ${number}, ${name}`).toBeLessThan(most * factor + 20);
         expect(Date.now() - begun, `time of round ${number}, ${name}`).toBeLessThan(factor > 2 ? 600_000 : 60_000);
       }

@@ -7,7 +7,7 @@ import { type Credentials, openCredentials } from './credentials.ts';
 import { loadSdk, type Sdk } from './load-sdk.ts';
 import type { RequestCounters, RequestKind } from './requests.ts';
 import { resolveS3Settings } from './resolve-settings.ts';
-import { type ServiceFailure, statusOf, waitBefore } from './retry.ts';
+import { FalseAnswer, type ServiceFailure, statusOf, waitBefore } from './retry.ts';
 import { s3Error } from './s3-error.ts';
 import type { GivenS3Settings, S3Settings } from './settings.ts';
 
@@ -148,6 +148,17 @@ export class S3Access {
       },
       { step: 'build', name: 'plainRequest' },
     );
+    client.middlewareStack.add(
+      (next, { commandName }) =>
+        async args => {
+          const result = await next(args);
+          const response = result.response as { readonly statusCode: number; body: unknown };
+          if (commandName !== 'GetObjectCommand' || response.statusCode >= 300)
+            response.body = await collect(response.body as AnswerBody);
+          return result;
+        },
+      { step: 'deserialize', priority: 'low', name: 'boundedAnswer' },
+    );
     return new S3Access({
       sdk,
       settings,
@@ -277,6 +288,25 @@ export class S3Access {
 function isSilent(thrown: unknown): boolean {
   const status = statusOf(thrown as ServiceFailure);
   return status === 400 || status === 403;
+}
+
+/** Most bytes of an answer that is no content of a file: a list of a thousand names of a kilobyte has less. */
+const answerLimit = 16 * 1024 * 1024;
+
+/** The content of an answer: as it comes, or when somebody has read it. */
+export type AnswerBody = AsyncIterable<Uint8Array> | Uint8Array;
+
+/** Reads an answer to its end. @throws FalseAnswer when it has none */
+export async function collect(body: AnswerBody): Promise<Uint8Array> {
+  if (body instanceof Uint8Array) return body;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > answerLimit) throw new FalseAnswer('the answer does not end');
+  }
+  return Buffer.concat(chunks);
 }
 
 /** The headers of an object that is encrypted with a key of ours. */

@@ -5,7 +5,7 @@ import https from 'node:https';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { checkServerIdentity, DEFAULT_CIPHERS } from 'node:tls';
-import { systemError } from '../../base/error.ts';
+import { BackstopError, systemError } from '../../base/error.ts';
 import type { S3Settings } from './settings.ts';
 
 /** Where systems keep the certificates they trust, which Node itself does not look at. */
@@ -138,8 +138,9 @@ function readIfThere(path: string): string | undefined {
 }
 
 function readCertificates(path: string): string {
+  let text: string;
   try {
-    return readFileSync(path, 'latin1');
+    text = readFileSync(path, 'latin1');
   } catch (error) {
     throw systemError(
       error,
@@ -147,6 +148,10 @@ function readCertificates(path: string): string {
       `unable to set user-defined CA certificate location: unable to read '${path}'`,
     );
   }
+  if (text.includes('-----BEGIN')) return text;
+  throw new BackstopError('crypto', `unable to set user-defined CA certificate location: no certificate in '${path}'`, {
+    hint: 'certificates are read in PEM form: they begin with -----BEGIN CERTIFICATE-----.',
+  });
 }
 
 function certificatesIn(path: string): string[] {

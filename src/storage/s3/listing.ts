@@ -1,7 +1,7 @@
 /** Lists objects: what stands below a prefix, one level deep or all of it, page by page. */
 import type { ListObjectVersionsCommand, ObjectVersion } from '@aws-sdk/client-s3';
 import { compareBytes } from '../../base/json.ts';
-import type { S3Access } from './client.ts';
+import { type AnswerBody, collect, type S3Access } from './client.ts';
 import { FalseAnswer } from './retry.ts';
 
 export interface ListedObject {
@@ -202,16 +202,16 @@ function inOrder(Command: ListVersions): ListVersions {
       this.middlewareStack.add(
         next => async args => {
           const result = await next(args);
-          const response = result.response as { statusCode: number; body: AsyncIterable<Uint8Array> | Uint8Array };
-          if (response.statusCode !== 200 || response.body instanceof Uint8Array) return result;
-          const chunks: Uint8Array[] = [];
-          for await (const chunk of response.body) chunks.push(chunk);
-          const body = Buffer.concat(chunks);
+          const response = result.response as { readonly statusCode: number; body: AnswerBody };
+          if (response.statusCode !== 200) return result;
+          const body = await collect(response.body);
+          response.body = body;
           order = Array.from(
-            body.toString().matchAll(/<(?:\w+:)?(Version|DeleteMarker)[\s>]/g),
+            Buffer.from(body)
+              .toString()
+              .matchAll(/<(?:\w+:)?(Version|DeleteMarker)[\s>]/g),
             ([, kind = '']) => kind,
           );
-          response.body = body;
           return result;
         },
         { step: 'deserialize', priority: 'low', name: 'keepOrder' },

@@ -26,8 +26,9 @@ export function s3Error(thrown: unknown, asked: Asked): BackstopError {
   const status = statusOf(failure);
   if (status !== undefined && status >= 300) return answerError(failure, status, asked);
   // what has no code comes from no system, no TLS and no HTTP: a defect
+  const { code = 'ERR_INVALID_ARG' } = failure;
   const isDefect =
-    failure.code === undefined && failure.name !== 'TimeoutError' && failure.message !== 'socket hang up';
+    code.startsWith('ERR_INVALID_ARG') && failure.name !== 'TimeoutError' && failure.message !== 'socket hang up';
   return isDefect ? asBackstopError(thrown) : connectionError(failure, asked);
 }
 
@@ -219,6 +220,13 @@ function reasonOf(failure: ServiceFailure, place: string, label: string, tls: bo
       [
         `does the service speak plain http there? Then ${label}-s3-endpoint begins with http://, or ${label}-storage-port is another.`,
       ],
+    ];
+  }
+  if (code === 'ERR_INVALID_CHAR') {
+    return [
+      'protocol',
+      `unable to ask '${place}': ${failure.message ?? code}`,
+      [`is there a line break or the like in ${label}-s3-key, ${label}-s3-token or the name of the bucket?`],
     ];
   }
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {

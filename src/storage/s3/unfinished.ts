@@ -27,7 +27,10 @@ export async function abortUploads(
       access.sdk.ListMultipartUploadsCommand,
       { Prefix: prefix, ...markers },
       answer => {
-        if (answer.IsTruncated && !answer.NextKeyMarker) throw new FalseAnswer('a list ends before its end');
+        const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = answer;
+        if (IsTruncated && !NextKeyMarker) throw new FalseAnswer('a list ends before its end');
+        if (IsTruncated && NextKeyMarker === markers?.KeyMarker && NextUploadIdMarker === markers?.UploadIdMarker)
+          throw new FalseAnswer('a list has no end');
       },
     );
     const { Uploads = [], IsTruncated, NextKeyMarker, NextUploadIdMarker } = page;

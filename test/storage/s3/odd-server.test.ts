@@ -272,6 +272,24 @@ describe('a list', () => {
     expect(requests.length).toBeLessThan(10);
   });
 
+  test.each([200, 500])('that does not end (status %i) is given up', async status => {
+    const { storage } = await open((request, response) => {
+      response.writeHead(status, { 'content-type': 'application/xml' });
+      const chunk = Buffer.alloc(1 << 20, entry('repo/a'));
+      const more = () => {
+        while (!request.socket.destroyed && response.write(chunk));
+        if (!request.socket.destroyed) response.once('drain', more);
+      };
+      response.write('<ListBucketResult>');
+      more();
+    });
+    const before = process.memoryUsage().rss;
+    const error = await failure(storage.list('/'));
+    expect(error).toMatchObject({ kind: 'protocol' });
+    expect(error.message).toContain('the answer does not end');
+    expect(process.memoryUsage().rss - before).toBeLessThan(400 << 20);
+  });
+
   test('never leads to the removal of what others have', async () => {
     const { storage, requests } = await open((request, response) => {
       if (request.method === 'GET') response.end(list(`<IsTruncated>false</IsTruncated>${entry('others/b')}`));
