@@ -101,9 +101,13 @@ export class S3Access {
     // the SDK looks into the process's
     if (!isMainThread) Object.assign(process.env, environment);
     const settings = await resolveS3Settings(given, environment);
-    const { sdk, keep } = await loadSdk();
     const endpoint = new URL(settings.endpoint);
     const agent = openAgent(endpoint, settings, environment);
+    const host = settings.uriStyle === 'host' ? `${settings.bucket}.${endpoint.hostname}` : endpoint.hostname;
+    agent.openEarly({ host, port: Number(endpoint.port || (endpoint.protocol === 'http:' ? 80 : 443)) });
+    // it is on its way after this turn, while loading keeps us busy
+    await new Promise(setImmediate);
+    const { sdk, keep } = await loadSdk();
     const credentials = openCredentials(settings.credentials, environment, debug === undefined ? {} : { debug });
     const client = new sdk.S3Client({
       endpoint: endpoint.href,

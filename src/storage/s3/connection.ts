@@ -2,10 +2,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { checkServerIdentity, DEFAULT_CIPHERS } from 'node:tls';
 import { BackstopError, systemError } from '../../base/error.ts';
+import { EarlySocket, type Target } from './early-socket.ts';
 import type { S3Settings } from './settings.ts';
 
 /** Where systems keep the certificates they trust, which Node itself does not look at. */
@@ -24,12 +25,16 @@ type ConnectionSettings = Pick<
   'host' | 'port' | 'caFile' | 'caPath' | 'verifyTls' | 'keepAliveIdle' | 'ciphers'
 >;
 
+type Connect = http.Agent['createConnection'];
+
+/** Gives sockets to requests. */
+export interface ServiceAgent extends http.Agent {
+  /** Begins a connection that the first request to this host will take. */
+  openEarly(target: Target): void;
+}
+
 /** An agent for the endpoint's protocol. Destroy it to close its sockets. */
-export function openAgent(
-  endpoint: URL,
-  settings: ConnectionSettings,
-  environment: NodeJS.ProcessEnv,
-): http.Agent | https.Agent {
+export function openAgent(endpoint: URL, settings: ConnectionSettings, environment: NodeJS.ProcessEnv): ServiceAgent {
   const kept = {
     keepAlive: true,
     maxSockets: socketLimit,
@@ -66,24 +71,50 @@ interface Place {
   readonly port?: number;
 }
 
-class PlacedHttpAgent extends http.Agent {
+class PlacedHttpAgent extends http.Agent implements ServiceAgent {
+  readonly #options: http.AgentOptions;
+  readonly #early = new EarlySocket();
   readonly #place: Place;
   constructor(options: http.AgentOptions, place: Place) {
     super(options);
+    this.#options = options;
     this.#place = place;
   }
-  override createConnection(...[options, callback]: Parameters<http.Agent['createConnection']>) {
+  openEarly(target: Target): void {
+    this.#early.open(target, this.#connect({ ...this.#options, ...target }, undefined) as Socket);
+  }
+  override createConnection(...[options, callback]: Parameters<Connect>) {
+    return this.#early.take(options.host) ?? this.#connect(options, callback);
+  }
+  override destroy(): void {
+    this.#early.close();
+    super.destroy();
+  }
+  #connect(...[options, callback]: Parameters<Connect>) {
     return super.createConnection({ ...options, ...this.#place }, callback);
   }
 }
 
-class PlacedHttpsAgent extends https.Agent {
+class PlacedHttpsAgent extends https.Agent implements ServiceAgent {
+  readonly #options: https.AgentOptions;
+  readonly #early = new EarlySocket();
   readonly #place: Place;
   constructor(options: https.AgentOptions, place: Place) {
     super(options);
+    this.#options = options;
     this.#place = place;
   }
-  override createConnection(...[options, callback]: Parameters<https.Agent['createConnection']>) {
+  openEarly(target: Target): void {
+    this.#early.open(target, this.#connect({ ...this.#options, ...target }, undefined) as Socket);
+  }
+  override createConnection(...[options, callback]: Parameters<Connect>) {
+    return this.#early.take((options as Target).host) ?? this.#connect(options, callback);
+  }
+  override destroy(): void {
+    this.#early.close();
+    super.destroy();
+  }
+  #connect(...[options, callback]: Parameters<Connect>) {
     const { host } = this.#place;
     const endpointHost = (options as { readonly host?: string | null }).host ?? '';
     const name = host === undefined || isIP(host) !== 0 ? endpointHost : host;
