@@ -188,6 +188,8 @@ class Range {
     if (body === undefined) throw new FalseAnswer('the answer to a read has no content');
     // closed or cut while it was asked for
     if (this.#over) return discard(body);
+    // nobody listened: it would never be told
+    if (body.destroyed) throw new FalseAnswer('the answer to a read broke off at once');
     try {
       const { skip, expected } = this.#look(output, begin, partial);
       this.#receive(body, skip, expected, (output.ContentLength ?? 0) - skip - expected);
