@@ -39,8 +39,8 @@ export function planParts(chunkSize: number | undefined, sizeHint: number | unde
   const first = Math.max(chunkSize ?? partSize, needed);
   return {
     whole: chunkSize ?? Math.max(wholeSize, first),
-    // doubles after each thousand: 10,000 parts then hold more than the service's largest file
-    sizeOf: number => Math.min(first * 2 ** Math.floor((number - 1) / 1000), 4096 * mebibyte),
+    // doubles after each nine hundred: 10,000 parts then hold more than the service's largest file
+    sizeOf: number => Math.min(first * 2 ** Math.floor((number - 1) / 900), 4096 * mebibyte),
   };
 }
 
