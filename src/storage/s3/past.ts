@@ -4,7 +4,7 @@ import { compareBytes } from '../../base/json.ts';
 import type { S3Access } from './client.ts';
 import { type ListedObject, type ListedPage, listPagesAt } from './listing.ts';
 
-/** Most files whose version is remembered: some 15 MB. */
+/** Most files whose version is remembered: some 25 MB in a thread. */
 const memoryLimit = 50_000;
 /** Folders that are looked into at once. */
 const looksAtOnce = 16;
