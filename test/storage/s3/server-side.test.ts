@@ -1,6 +1,6 @@
 /** What the service is told to do with what it stores, as it comes by on its way there, and what it makes of it. */
 import { createHash, randomBytes } from 'node:crypto';
-import { CreateMultipartUploadCommand, GetObjectTaggingCommand } from '@aws-sdk/client-s3';
+import { CreateMultipartUploadCommand, GetObjectTaggingCommand, PutObjectLegalHoldCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { LockedError } from '../../../src/storage/kept-files.ts';
 import { newCounterMemory, RequestCounters } from '../../../src/storage/s3/requests.ts';
@@ -266,6 +266,11 @@ describe.skipIf(!requireS3Server())('a bucket is told', () => {
     expect(lockedError).toMatchObject({ kind: 'file-remove', files: 1 });
     expect(Math.abs(lockedError.until * 1000 - end)).toBeLessThan(60_000);
     await expect(locking.remove('/d/info')).rejects.toMatchObject({ kind: 'protocol' });
+    const LegalHold = { Status: 'ON' } as const;
+    await lab.client.send(new PutObjectLegalHoldCommand({ Bucket: bucket, Key: 'repo/d/info', LegalHold }));
+    await expect(locking.remove('/d/info')).rejects.toMatchObject({
+      message: "unable to remove 'repo/d/info': locked by a legal hold",
+    });
     refuse('User: arn:aws:iam::1:user/u is not authorized to perform: s3:DeleteObject on resource: x');
     await expect(locking.remove('/d/small')).rejects.toMatchObject({ kind: 'protocol' });
     proxy.setRules([]);
