@@ -10,6 +10,7 @@ import { ByteBudget } from './budget.ts';
 import { customerKey, S3Access } from './client.ts';
 import { Download, missingFile } from './download.ts';
 import { type ListedObject, type ListedPage, listPages } from './listing.ts';
+import { PartBuffers } from './part-buffers.ts';
 import { Past } from './past.ts';
 import { Removal } from './removal.ts';
 import type { RequestCounters } from './requests.ts';
@@ -18,7 +19,7 @@ import { abortUploads } from './unfinished.ts';
 import { UploadSink } from './upload.ts';
 
 /** Bytes on their way to the service, and as many from it, over all files of a thread, beside one part or answer of each file. */
-const budgetSize = 32 * 1024 * 1024;
+const budgetSize = 16 * 1024 * 1024;
 
 export interface S3StorageSettings {
   readonly label: string;
@@ -42,6 +43,7 @@ class S3Storage implements Storage {
   // of its own each, or a copy within the repository would wait for itself
   readonly #readBudget = new ByteBudget(budgetSize);
   readonly #writeBudget = new ByteBudget(budgetSize);
+  readonly #buffers = new PartBuffers();
   readonly #removal: Removal;
   /** When the bucket is read as it was at an earlier time. */
   readonly #past: Past | undefined;
@@ -90,7 +92,7 @@ class S3Storage implements Storage {
 
   async write(path: string, options: WriteOptions = {}): Promise<ByteSink> {
     this.#checkWritable();
-    return new UploadSink(this.#access, this.#key(path), this.#writeBudget, options);
+    return new UploadSink(this.#access, this.#key(path), this.#writeBudget, this.#buffers, options);
   }
 
   async remove(path: string): Promise<void> {

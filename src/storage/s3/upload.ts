@@ -7,13 +7,16 @@ import { isKind } from '../../base/error.ts';
 import type { ByteSink, WriteOptions } from '../storage.ts';
 import type { ByteBudget } from './budget.ts';
 import { customerKey, type S3Access } from './client.ts';
+import type { PartBuffers } from './part-buffers.ts';
 import { FalseAnswer } from './retry.ts';
 
 const mebibyte = 1024 * 1024;
 
 /** Largest file that is sent by one request when the user has not set the size of a part: a WAL segment fits. */
 const wholeSize = 16 * mebibyte;
-/** Bytes of a part. Every second the service takes for a request, eight parts of two workers are 128 MiB. */
+/** A larger file will hardly be compressed to fit: its first part need not wait. */
+const hopelessSize = 2 * wholeSize;
+/** Bytes of a part: what is under way, and what is filled meanwhile, are a few of them for each worker. */
 const partSize = 8 * mebibyte;
 /** The service takes no more parts than this. */
 const partLimit = 10_000;
@@ -38,7 +41,7 @@ export function planParts(chunkSize: number | undefined, sizeHint: number | unde
   const needed = Math.ceil((sizeHint ?? 0) / (partLimit * 0.9) / mebibyte) * mebibyte;
   const first = Math.max(chunkSize ?? partSize, needed);
   return {
-    whole: chunkSize ?? Math.max(wholeSize, first),
+    whole: chunkSize ?? ((sizeHint ?? 0) > hopelessSize ? first : Math.max(wholeSize, first)),
     // doubles after each nine hundred: 10,000 parts then hold more than the service's largest file
     sizeOf: number => Math.min(first * 2 ** Math.floor((number - 1) / 900), 4096 * mebibyte),
   };
@@ -63,15 +66,15 @@ export class UploadSink implements ByteSink {
   #nextPart = 1;
   /** Bytes in parts. */
   #sent = 0;
-  /** Buffers of parts that have been answered, for the next ones: new ones would be most of the collector's work. */
-  readonly #spare: Buffer[] = [];
+  readonly #buffers: PartBuffers;
   readonly #underWay = new Set<Promise<void>>();
   /** Chunks that wait for room. */
   #writing: Promise<void> | undefined;
   #failed: unknown;
   readonly #abort = new AbortController();
 
-  constructor(access: S3Access, key: string, budget: ByteBudget, options: WriteOptions) {
+  constructor(access: S3Access, key: string, budget: ByteBudget, buffers: PartBuffers, options: WriteOptions) {
+    this.#buffers = buffers;
     this.#access = access;
     this.#key = key;
     this.#budget = budget;
@@ -202,17 +205,13 @@ export class UploadSink implements ByteSink {
     const rest = this.#pending.subarray(size, this.#filled);
     // what is sent keeps its buffer; the rest, if any, moves to another one
     const sent = this.#pending;
-    const next = this.#spare.pop() ?? Buffer.alloc(0);
-    this.#pending =
-      next.length >= rest.length && next.length >= this.#limit
-        ? next
-        : Buffer.allocUnsafe(Math.max(rest.length, this.#limit));
+    this.#pending = this.#buffers.take(Math.max(rest.length, this.#limit));
     rest.copy(this.#pending);
     this.#filled = rest.length;
     const sending: Promise<void> = this.#upload(number, body)
       .then(() => {
         // answered: nobody reads it any more. After a failure a socket may still hold it.
-        this.#spare.push(sent);
+        this.#buffers.give(sent);
       })
       .catch((error: unknown) => {
         this.#failed ??= error;
