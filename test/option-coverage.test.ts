@@ -9,17 +9,24 @@ import { repoHostOptions } from '../src/config/options/repo-host.ts';
 import { sftpOptions } from '../src/config/options/sftp.ts';
 import { type OptionName, optionIsValid, optionNames } from '../src/config/table.ts';
 import { coverageFolder, notedOptions } from './support/option-coverage.ts';
+import { hasS3Server } from './support/s3/radosgw.ts';
 
-/** Options that have no effect yet, in groups: each waits for what it belongs to. */
+/** Given by `integration/s3-options-everywhere.test.ts`, which needs a server. */
+const ofS3 = /^(repo-(s3|storage)-|repo-target-time$|io-timeout$|tcp-keep-alive-idle$|tls-cipher-1[23]$)/;
+
+/** Options that have no effect yet, in groups: each waits for what it belongs to; or that cannot be given here. */
 const later: Readonly<Record<string, (option: OptionName, command: string) => boolean>> = {
   'other stores': option => /^repo-(azure|gcs)-/.test(option) || Object.hasOwn(sftpOptions, option),
   'other hosts': option =>
     Object.hasOwn(repoHostOptions, option) ||
-    /^(pg-(host|local)|cmd-ssh$|compress-level-network$|log-subprocess$|protocol-timeout$|(sck|tcp|tls)-)/.test(option),
+    /^(pg-(host|local)|cmd-ssh$|compress-level-network$|log-subprocess$|protocol-timeout$|sck-|tcp-keep-alive-(count|interval)$|tls-server-)/.test(
+      option,
+    ),
   'asynchronous archiving': (option, command) =>
     (option === 'spool-path' && command !== 'restore') ||
     /^archive-(async|get-queue-max|missing-retry|push-batch-size)$/.test(option),
   'features in a trial, of which there is none': option => option === 'beta',
+  ...(hasS3Server() ? {} : { 'S3, without a server': option => ofS3.test(option) }),
 };
 
 /** `COMMAND OPTION` that no test gives yet. Nothing may be added; what a test gives now is to be removed. */

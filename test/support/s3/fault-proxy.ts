@@ -25,6 +25,7 @@ import { createServer as createTcpServer, type Server, type Socket } from 'node:
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import { Random } from '../random.ts';
 import type { Answer, BreakPoint, Fault, FaultRule } from './faults.ts';
 import type { S3Place } from './lab-file.ts';
@@ -34,6 +35,8 @@ import { describeRequest, type RequestKind, type S3Request } from './s3-request.
 export interface FaultProxyOptions {
   /** TLS to the client when absent. */
   readonly tls?: boolean;
+  /** The newest TLS that it speaks; 1.3 when absent. */
+  readonly maxVersion?: 'TLSv1.2';
   /** The first that fits a request counts. */
   readonly rules?: readonly FaultRule[];
   /** Of the choices by probability; 1 when absent. */
@@ -55,6 +58,8 @@ export interface SeenRequest extends S3Request {
   /** Absent while there was no answer. */
   status?: number;
   readonly fault?: Fault;
+  /** What TLS came to with the client, in the words of its standard: `TLS_AES_256_GCM_SHA384`. */
+  readonly cipher?: string;
 }
 
 /** Milliseconds after which an idle connection to the server is not used again: it closes them after 65 seconds. */
@@ -97,7 +102,12 @@ export class FaultProxy {
     this.#http =
       options.tls === false
         ? createHttpServer(limits)
-        : createHttpsServer({ ...limits, cert: readFileSync(files.certificate), key: readFileSync(files.key) });
+        : createHttpsServer({
+            ...limits,
+            cert: readFileSync(files.certificate),
+            key: readFileSync(files.key),
+            ...(options.maxVersion && { maxVersion: options.maxVersion }),
+          });
     this.#http.on('request', (request, response) => this.#handle(request, response));
     this.#http.on('checkContinue', (request, response) => this.#handle(request, response));
   }
@@ -187,7 +197,14 @@ export class FaultProxy {
   #handle(request: IncomingMessage, response: ServerResponse): void {
     const described = describeRequest(request, this.#dnsName);
     const fault = this.#faultFor(described);
-    const seen: SeenRequest = { ...described, requestBytes: 0, answerBytes: 0, ...(fault && { fault }) };
+    const cipher = request.socket instanceof TLSSocket ? request.socket.getCipher().standardName : undefined;
+    const seen: SeenRequest = {
+      ...described,
+      requestBytes: 0,
+      answerBytes: 0,
+      ...(fault && { fault }),
+      ...(cipher && { cipher }),
+    };
     this.requests.push(seen);
     request.on('data', (chunk: Buffer) => {
       seen.requestBytes += chunk.length;
