@@ -43,7 +43,7 @@ describe.runIf(canCompare && requireS3Server())('exchange with the real tool thr
   test.for(rows)(title, async row => {
     const { cluster, archiver, ours, real } = bench();
     const path = `/rows/${row.index}`;
-    const neighbour = `rows/${row.index}0/archive/demo/archive.info`;
+    const neighbour = `rows/${row.index}-other/archive/demo/archive.info`;
     await lab.put(bucket, neighbour, 'not of this repository');
     const stanza = new TestStanza(cluster, `s3-${row.index}`, {
       ...optionsOf(row),
