@@ -16,5 +16,5 @@ test('few are kept', () => {
   const given = [1, 2, 3].map(() => Buffer.alloc(100));
   for (const buffer of given) buffers.give(buffer);
   const taken = given.map(() => buffers.take(100));
-  expect(taken.filter(buffer => given.includes(buffer))).toHaveLength(2);
+  expect(taken.filter(buffer => given.some(other => other === buffer))).toHaveLength(2);
 });
