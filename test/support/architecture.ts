@@ -29,6 +29,7 @@ export const layers: Readonly<Record<string, Layer>> = {
   storage: {
     layers: ['protocol', 'codec', 'base'],
     packages: [
+      'aws4',
       '@aws-sdk/client-s3',
       '@aws-sdk/credential-provider-ini',
       '@smithy/core',

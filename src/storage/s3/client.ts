@@ -2,26 +2,34 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
-import { openAgent } from './connection.ts';
+import { type AnswerBody, collect } from './answer.ts';
+import { openAgent, type ServiceAgent } from './connection.ts';
 import { type Credentials, openCredentials } from './credentials.ts';
 import { loadSdk, type Sdk } from './load-sdk.ts';
+import { isPlain, PlainClient } from './plain-client.ts';
 import type { RequestCounters, RequestKind } from './requests.ts';
 import { resolveS3Settings } from './resolve-settings.ts';
-import { FalseAnswer, type ServiceFailure, statusOf, waitBefore } from './retry.ts';
+import { type ServiceFailure, statusOf, waitBefore } from './retry.ts';
 import { s3Error } from './s3-error.ts';
 import type { GivenS3Settings, S3Settings } from './settings.ts';
 
 /** A class of commands of the SDK. */
 type SdkCommand = new (input: never) => object;
 
+/** Names of the operations that the SDK is loaded with. */
+type Operation = { [K in keyof Sdk]: K extends `${infer O}Command` ? O : never }[keyof Sdk];
+
+type CommandOf<O extends Operation> = `${O}Command` extends keyof Sdk ? Sdk[`${O}Command`] : never;
+
 /** What a command is asked with; the bucket is known. */
-type InputOf<C extends SdkCommand> = Omit<ConstructorParameters<C>[0], 'Bucket'>;
+type InputOf<C> = C extends SdkCommand ? Omit<ConstructorParameters<C>[0], 'Bucket'> : never;
 
 /** What a command answers. */
-type OutputOf<C extends SdkCommand> =
-  InstanceType<C> extends { resolveMiddleware(...given: never[]): (given: never) => Promise<{ output: infer O }> }
-    ? O
-    : never;
+type OutputOf<C> = C extends new (
+  input: never,
+) => { resolveMiddleware(...given: never[]): (given: never) => Promise<{ output: infer R }> }
+  ? R
+  : never;
 
 export interface S3AccessSettings {
   readonly label: string;
@@ -36,6 +44,8 @@ export interface SendOptions {
   readonly bodySize?: number;
   /** Ends the request, and the wait for its next try, with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Makes another class of the SDK's command. */
+  readonly wrap?: (sdk: Sdk) => SdkCommand;
   /** Milliseconds to try for, when that is to be less than io-timeout. */
   readonly patience?: number;
 }
@@ -62,7 +72,6 @@ interface SigningContext {
 }
 
 export class S3Access {
-  readonly sdk: Sdk;
   readonly settings: S3Settings;
   readonly label: string;
   readonly counters: RequestCounters;
@@ -70,32 +79,32 @@ export class S3Access {
   /** Whether content must come with its MD5; set once the service has said so. */
   wantsMd5: boolean;
   readonly #endpoint: URL;
-  readonly #client: InstanceType<Sdk['S3Client']>;
-  readonly #close: () => void;
+  readonly #agent: ServiceAgent;
+  readonly #plain: PlainClient | undefined;
+  #loading: Promise<LoadedClient> | undefined;
   #closed = false;
 
   private constructor(parts: {
-    readonly sdk: Sdk;
     readonly settings: S3Settings;
     readonly label: string;
     readonly counters: RequestCounters;
     readonly credentials: Credentials;
     readonly endpoint: URL;
-    readonly client: InstanceType<Sdk['S3Client']>;
-    readonly close: () => void;
+    readonly agent: ServiceAgent;
   }) {
-    this.sdk = parts.sdk;
-    this.settings = parts.settings;
+    const { settings, agent, credentials } = parts;
+    this.settings = settings;
     this.label = parts.label;
     this.counters = parts.counters;
-    this.credentials = parts.credentials;
-    this.wantsMd5 = parts.settings.lock !== undefined;
+    this.credentials = credentials;
+    this.wantsMd5 = settings.lock !== undefined;
     this.#endpoint = parts.endpoint;
-    this.#client = parts.client;
-    this.#close = parts.close;
+    this.#agent = agent;
+    // aws4 knows the rules of S3's signatures by the service's name
+    this.#plain = settings.service === 's3' ? new PlainClient(settings, agent, credentials.provider) : undefined;
   }
 
-  /** Loads the SDK; nothing is sent yet. */
+  /** Nothing is sent yet, but a connection is begun. */
   static async open({ label, bucket: given, counters, debug }: S3AccessSettings): Promise<S3Access> {
     const { environment } = given;
     // the SDK looks into the process's
@@ -107,81 +116,16 @@ export class S3Access {
     agent.openEarly({ host, port: Number(endpoint.port || (endpoint.protocol === 'http:' ? 80 : 443)) });
     // it is on its way after this turn, while loading keeps us busy
     await new Promise(setImmediate);
-    const { sdk, keep } = await loadSdk();
     const credentials = openCredentials(settings.credentials, environment, debug === undefined ? {} : { debug });
-    const client = new sdk.S3Client({
-      endpoint: endpoint.href,
-      region: settings.region,
-      forcePathStyle: settings.uriStyle === 'path',
-      credentials: credentials.provider,
-      // tries are counted and bounded here, where a body that broke off is tried again too
-      maxAttempts: 1,
-      retryMode: 'standard',
-      // the signature covers a SHA-256 of the content: every server checks it, while some refuse these
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      // would wait one round trip before each body
-      expectContinueHeader: false,
-      useDualstackEndpoint: false,
-      useFipsEndpoint: false,
-      useArnRegion: false,
-      disableS3ExpressSessionAuth: true,
-      disableMultiregionAccessPoints: true,
-      // a wrong clock is told, not made up for from the second request on
-      disableClockSkewCorrection: true,
-      defaultsMode: 'legacy',
-      // what is set here is not looked for in files of the user
-      userAgentAppId: async () => undefined,
-      defaultUserAgentProvider: async () => [['pgbackstop']],
-      requestHandler: new sdk.NodeHttpHandler({
-        ...(endpoint.protocol === 'https:' ? { httpsAgent: agent as never } : { httpAgent: agent as never }),
-        connectionTimeout: settings.ioTimeout,
-        socketTimeout: settings.ioTimeout,
-        socketAcquisitionWarningTimeout: 2 ** 31 - 1,
-      }),
-    } as never);
-    client.middlewareStack.add(
-      (next, context) => args => {
-        const request = args.request as { query?: Record<string, unknown> };
-        // for Amazon's statistics; not every service takes a parameter that it does not know
-        delete request.query?.['x-id'];
-        const { __smithy_context: { selectedHttpAuthScheme: scheme } = {} } = context as SigningContext;
-        if (scheme?.httpAuthOption?.signingProperties !== undefined)
-          scheme.httpAuthOption.signingProperties.signingName = settings.service;
-        return next(args);
-      },
-      { step: 'build', name: 'plainRequest' },
-    );
-    client.middlewareStack.add(
-      (next, { commandName }) =>
-        async args => {
-          const result = await next(args);
-          const response = result.response as { readonly statusCode: number; body: unknown };
-          if (commandName !== 'GetObjectCommand' || response.statusCode >= 300)
-            response.body = await collect(response.body as AnswerBody);
-          return result;
-        },
-      { step: 'deserialize', priority: 'low', name: 'boundedAnswer' },
-    );
-    return new S3Access({
-      sdk,
-      settings,
-      label,
-      counters,
-      credentials,
-      endpoint,
-      client,
-      close: () => {
-        client.destroy();
-        keep();
-      },
-    });
+    return new S3Access({ settings, label, counters, credentials, endpoint, agent });
   }
 
   /** What is under way fails, and is not tried again. */
   close(): void {
     this.#closed = true;
-    this.#close();
+    this.#agent.destroy();
+    // a failure to load it was told to who asked for it
+    this.#loading?.then(({ keep }) => keep()).catch(() => undefined);
   }
 
   /**
@@ -190,18 +134,18 @@ export class S3Access {
    * @param check throws FalseAnswer for an answer that is none
    * @throws an error of ours; file-missing for status 404
    */
-  async send<C extends SdkCommand>(
+  async send<O extends Operation>(
     kind: RequestKind,
     key: string,
-    Command: C,
-    input: InputOf<C>,
-    check: (output: OutputOf<C>) => void = () => undefined,
+    operation: O,
+    input: InputOf<CommandOf<O>>,
+    check: (output: OutputOf<CommandOf<O>>) => void = () => undefined,
     options: SendOptions = {},
-  ): Promise<OutputOf<C>> {
+  ): Promise<OutputOf<CommandOf<O>>> {
     const begun = Date.now();
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#once(kind, Command, input, check, options);
+        return await this.#once(kind, operation, input, check, options);
       } catch (thrown) {
         if (options.signal?.aborted) throw options.signal.reason;
         const told = kind === 'head' && isSilent(thrown) ? await this.#reasonOf(thrown, input) : thrown;
@@ -210,20 +154,35 @@ export class S3Access {
     }
   }
 
-  async #once<C extends SdkCommand>(
+  async #once<O extends Operation>(
     kind: RequestKind,
-    Command: C,
-    input: InputOf<C>,
-    check: (output: OutputOf<C>) => void,
-    { bodySize = 0, signal }: SendOptions,
-  ): Promise<OutputOf<C>> {
-    this.counters.request(kind, bodySize);
-    const output = (await this.#client.send(
-      new Command({ ...this.#common, ...input } as never) as never,
-      signal === undefined ? {} : { abortSignal: signal },
-    )) as unknown as OutputOf<C>;
+    operation: O,
+    input: InputOf<CommandOf<O>>,
+    check: (output: OutputOf<CommandOf<O>>) => void,
+    options: SendOptions,
+  ): Promise<OutputOf<CommandOf<O>>> {
+    this.counters.request(kind, options.bodySize ?? 0);
+    const asked = { ...this.#common, ...(input as object) };
+    const output = (await this.#ask(kind, operation, asked, options)) as OutputOf<CommandOf<O>>;
     check(output);
     return output;
+  }
+
+  async #ask(kind: RequestKind, operation: Operation, input: object, options: SendOptions): Promise<unknown> {
+    if (this.#plain !== undefined && isPlain(operation)) {
+      const answer = await this.#plain.ask(operation, { ...input }, options.signal);
+      if (answer !== undefined) return answer;
+      // was answered in a way that is not the usual one: the SDK understands it, or tells why not
+      this.counters.request(kind, options.bodySize ?? 0);
+    }
+    return await this.#askSdk(operation, input, options);
+  }
+
+  async #askSdk(operation: Operation, input: object, { signal, wrap }: SendOptions): Promise<unknown> {
+    this.#loading ??= loadClient(this.settings, this.#agent, this.credentials);
+    const { sdk, client } = await this.#loading;
+    const Command = wrap?.(sdk) ?? sdk[`${operation}Command`];
+    return await client.send(new Command(input as never) as never, signal === undefined ? {} : { abortSignal: signal });
   }
 
   /** Asks for a byte of what HEAD was refused for: the answer to HEAD has no room for the reason. */
@@ -231,7 +190,7 @@ export class S3Access {
     try {
       const { Body } = await this.#once(
         'get',
-        this.sdk.GetObjectCommand,
+        'GetObject',
         { ...(input as { Key: string }), Range: 'bytes=0-0' },
         () => undefined,
         {},
@@ -294,28 +253,77 @@ function isSilent(thrown: unknown): boolean {
   return status === 400 || status === 403;
 }
 
-/** Most bytes of an answer that is no content of a file: a list of a thousand names of a kilobyte has less. */
-const answerLimit = 16 * 1024 * 1024;
-
-/** The content of an answer: as it comes, or when somebody has read it. */
-export type AnswerBody = AsyncIterable<Uint8Array> | Uint8Array;
-
-/** Reads an answer to its end. @throws FalseAnswer when it has none */
-export async function collect(body: AnswerBody): Promise<Uint8Array> {
-  if (body instanceof Uint8Array) return body;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size > answerLimit) throw new FalseAnswer('the answer does not end');
-  }
-  return Buffer.concat(chunks);
-}
-
 /** The headers of an object that is encrypted with a key of ours. */
 export function customerKey(settings: S3Settings): object {
   return settings.sseCustomerKey === undefined
     ? {}
     : { SSECustomerAlgorithm: 'AES256', SSECustomerKey: settings.sseCustomerKey };
+}
+
+interface LoadedClient {
+  readonly sdk: Sdk;
+  readonly client: InstanceType<Sdk['S3Client']>;
+  /** Keeps compiled code for the next run. */
+  readonly keep: () => void;
+}
+
+/** The SDK, set up so that it does what it is told and nothing else. */
+async function loadClient(settings: S3Settings, agent: ServiceAgent, credentials: Credentials): Promise<LoadedClient> {
+  const { sdk, keep } = await loadSdk();
+  const endpoint = new URL(settings.endpoint);
+  const client = new sdk.S3Client({
+    endpoint: endpoint.href,
+    region: settings.region,
+    forcePathStyle: settings.uriStyle === 'path',
+    credentials: credentials.provider,
+    // tries are counted and bounded here, where a body that broke off is tried again too
+    maxAttempts: 1,
+    retryMode: 'standard',
+    // the signature covers a SHA-256 of the content: every server checks it, while some refuse these
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // would wait one round trip before each body
+    expectContinueHeader: false,
+    useDualstackEndpoint: false,
+    useFipsEndpoint: false,
+    useArnRegion: false,
+    disableS3ExpressSessionAuth: true,
+    disableMultiregionAccessPoints: true,
+    // a wrong clock is told, not made up for from the second request on
+    disableClockSkewCorrection: true,
+    defaultsMode: 'legacy',
+    // what is set here is not looked for in files of the user
+    userAgentAppId: async () => undefined,
+    defaultUserAgentProvider: async () => [['pgbackstop']],
+    requestHandler: new sdk.NodeHttpHandler({
+      ...(endpoint.protocol === 'https:' ? { httpsAgent: agent as never } : { httpAgent: agent as never }),
+      connectionTimeout: settings.ioTimeout,
+      socketTimeout: settings.ioTimeout,
+      socketAcquisitionWarningTimeout: 2 ** 31 - 1,
+    }),
+  } as never);
+  client.middlewareStack.add(
+    (next, context) => args => {
+      const request = args.request as { query?: Record<string, unknown> };
+      // for Amazon's statistics; not every service takes a parameter that it does not know
+      delete request.query?.['x-id'];
+      const { __smithy_context: { selectedHttpAuthScheme: scheme } = {} } = context as SigningContext;
+      if (scheme?.httpAuthOption?.signingProperties !== undefined)
+        scheme.httpAuthOption.signingProperties.signingName = settings.service;
+      return next(args);
+    },
+    { step: 'build', name: 'plainRequest' },
+  );
+  client.middlewareStack.add(
+    (next, { commandName }) =>
+      async args => {
+        const result = await next(args);
+        const response = result.response as { readonly statusCode: number; body: unknown };
+        if (commandName !== 'GetObjectCommand' || response.statusCode >= 300)
+          response.body = await collect(response.body as AnswerBody);
+        return result;
+      },
+    { step: 'deserialize', priority: 'low', name: 'boundedAnswer' },
+  );
+  return { sdk, client, keep };
 }

@@ -149,7 +149,7 @@ class Range {
   }
 
   async #request(): Promise<void> {
-    const { sdk, settings } = this.#access;
+    const { settings } = this.#access;
     const partial = this.#at > 0 || this.#end !== undefined;
     if (this.#over || (this.#end !== undefined && this.#end <= this.#at)) {
       this.#over = true;
@@ -161,7 +161,7 @@ class Range {
       this.#access.send(
         'get',
         this.#key,
-        sdk.GetObjectCommand,
+        'GetObject',
         {
           Key: this.#key,
           ...(this.#versionId === undefined ? {} : { VersionId: this.#versionId }),

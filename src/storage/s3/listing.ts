@@ -1,7 +1,8 @@
 /** Lists objects: what stands below a prefix, one level deep or all of it, page by page. */
 import type { ListObjectVersionsCommand, ObjectVersion } from '@aws-sdk/client-s3';
 import { compareBytes } from '../../base/json.ts';
-import { type AnswerBody, collect, type S3Access } from './client.ts';
+import { type AnswerBody, collect } from './answer.ts';
+import type { S3Access } from './client.ts';
 import { FalseAnswer } from './retry.ts';
 
 export interface ListedObject {
@@ -29,7 +30,7 @@ export async function* listPages(access: S3Access, prefix: string, deep: boolean
     const output = await access.send(
       'list',
       prefix,
-      access.sdk.ListObjectsV2Command,
+      'ListObjectsV2',
       {
         Prefix: prefix,
         ...(deep ? {} : { Delimiter: '/' }),
@@ -139,13 +140,12 @@ async function* versionPages(
   deep: boolean,
   after: string | undefined,
 ): AsyncGenerator<{ entries: VersionEntry[]; folders: string[]; isLast: boolean }> {
-  const Command = inOrder(access.sdk.ListObjectVersionsCommand);
   let markers: { KeyMarker?: string; VersionIdMarker?: string } = after === undefined ? {} : { KeyMarker: after };
   for (;;) {
     const output = await access.send(
       'list',
       prefix,
-      Command,
+      'ListObjectVersions',
       { Prefix: prefix, ...(deep ? {} : { Delimiter: '/' }), ...markers },
       answer => {
         if (answer.IsTruncated === undefined)
@@ -159,6 +159,7 @@ async function* versionPages(
         if (orderOf(answer).length !== Versions.length + DeleteMarkers.length)
           throw new FalseAnswer('the answer to a list cannot be read');
       },
+      { wrap: sdk => inOrder(sdk.ListObjectVersionsCommand) },
     );
     const [versions, removals] = [(output.Versions ?? []).values(), (output.DeleteMarkers ?? []).values()];
     const entries: VersionEntry[] = [];

@@ -89,7 +89,7 @@ export class Removal {
   async #one(object: Removed): Promise<void> {
     const { key } = object;
     try {
-      const { DeleteMarker } = await this.#access.send('delete', key, this.#access.sdk.DeleteObjectCommand, {
+      const { DeleteMarker } = await this.#access.send('delete', key, 'DeleteObject', {
         Key: key,
       });
       if (DeleteMarker) this.#keep(object);
@@ -111,12 +111,9 @@ export class Removal {
     let left = objects;
     try {
       for (let attempt = 1; attempt <= batchTries && left.length > 1; attempt++) {
-        const { Deleted = [], Errors = [] } = await this.#access.send(
-          'delete',
-          left[0]?.key ?? '',
-          this.#access.sdk.DeleteObjectsCommand,
-          { Delete: { Objects: left.map(({ key }) => ({ Key: key })) } },
-        );
+        const { Deleted = [], Errors = [] } = await this.#access.send('delete', left[0]?.key ?? '', 'DeleteObjects', {
+          Delete: { Objects: left.map(({ key }) => ({ Key: key })) },
+        });
         const gone = new Map(Deleted.map(({ Key, DeleteMarker }) => [Key, DeleteMarker]));
         for (const object of left) if (gone.get(object.key)) this.#keep(object);
         // what the answer does not call removed is not: also when it names no failure, or no key at all
@@ -135,7 +132,7 @@ export class Removal {
       const { LastModified, ObjectLockRetainUntilDate, ObjectLockLegalHoldStatus } = await this.#access.send(
         'head',
         key,
-        this.#access.sdk.HeadObjectCommand,
+        'HeadObject',
         { Key: key, ...customerKey(this.#access.settings) },
       );
       return {

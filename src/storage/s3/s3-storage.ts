@@ -142,7 +142,7 @@ class S3Storage implements Storage {
   async #find(key: string): Promise<ListedObject | undefined> {
     if (this.#past !== undefined) return await this.#past.find(key);
     try {
-      const { ContentLength, LastModified } = await this.#access.send('head', key, this.#access.sdk.HeadObjectCommand, {
+      const { ContentLength, LastModified } = await this.#access.send('head', key, 'HeadObject', {
         Key: key,
         ...customerKey(this.#access.settings),
       });

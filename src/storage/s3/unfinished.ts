@@ -24,7 +24,7 @@ export async function abortUploads(
     const page: ListMultipartUploadsCommandOutput = await access.send(
       'list',
       prefix,
-      access.sdk.ListMultipartUploadsCommand,
+      'ListMultipartUploads',
       { Prefix: prefix, ...markers },
       answer => {
         const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = answer;
@@ -51,7 +51,7 @@ export async function abortUploads(
 /** @returns false when it was gone already */
 async function abortUpload(access: S3Access, Key: string, UploadId: string): Promise<boolean> {
   try {
-    await access.send('abort-upload', Key, access.sdk.AbortMultipartUploadCommand, { Key, UploadId });
+    await access.send('abort-upload', Key, 'AbortMultipartUpload', { Key, UploadId });
     return true;
   } catch (error) {
     if (isKind(error, 'file-missing')) return false;

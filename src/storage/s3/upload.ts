@@ -126,7 +126,7 @@ export class UploadSink implements ByteSink {
       await this.#access.send(
         'abort-upload',
         this.#key,
-        this.#access.sdk.AbortMultipartUploadCommand,
+        'AbortMultipartUpload',
         { Key: this.#key, UploadId },
         undefined,
         { patience: abortPatience },
@@ -164,7 +164,7 @@ export class UploadSink implements ByteSink {
   }
 
   async #putWhole(): Promise<void> {
-    const { sdk, settings } = this.#access;
+    const { settings } = this.#access;
     const body = this.#pending.subarray(0, this.#filled);
     await this.#budget.take(body.length);
     try {
@@ -172,7 +172,7 @@ export class UploadSink implements ByteSink {
         this.#access.send(
           'put',
           this.#key,
-          sdk.PutObjectCommand,
+          'PutObject',
           {
             Key: this.#key,
             Body: body,
@@ -225,11 +225,11 @@ export class UploadSink implements ByteSink {
   }
 
   async #begin(): Promise<string> {
-    const { sdk, settings } = this.#access;
+    const { settings } = this.#access;
     const output = await this.#access.send(
       'create-upload',
       this.#key,
-      sdk.CreateMultipartUploadCommand,
+      'CreateMultipartUpload',
       { Key: this.#key, ...creation(this.#access, this.#permanent), ...customerKey(settings) },
       answer => {
         if (!answer.UploadId) throw new FalseAnswer('the answer to a new upload has no id');
@@ -240,13 +240,13 @@ export class UploadSink implements ByteSink {
   }
 
   async #upload(PartNumber: number, body: Buffer): Promise<void> {
-    const { sdk, settings } = this.#access;
+    const { settings } = this.#access;
     const UploadId = await this.#uploadId;
     const { ETag = '' } = await withChecksum(this.#access, body, checksum =>
       this.#access.send(
         'upload-part',
         this.#key,
-        sdk.UploadPartCommand,
+        'UploadPart',
         { Key: this.#key, UploadId, PartNumber, Body: body, ...checksum, ...customerKey(settings) },
         checkTag,
         { bodySize: body.length, signal: this.#abort.signal },
@@ -261,7 +261,7 @@ export class UploadSink implements ByteSink {
       await this.#access.send(
         'complete-upload',
         this.#key,
-        this.#access.sdk.CompleteMultipartUploadCommand,
+        'CompleteMultipartUpload',
         { Key: this.#key, UploadId, MultipartUpload: { Parts }, ...customerKey(this.#access.settings) },
         // also with status 200, the answer may be an error or nothing; Ceph's has an ETag without content
         ({ ETag }) => checkTag({ ETag: ETag === '' ? 'unknown' : ETag }),
@@ -282,7 +282,7 @@ export class UploadSink implements ByteSink {
       found = await this.#access.send(
         'head',
         this.#key,
-        this.#access.sdk.HeadObjectCommand,
+        'HeadObject',
         { Key: this.#key, ...customerKey(this.#access.settings) },
         undefined,
         { patience: abortPatience },
