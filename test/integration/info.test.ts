@@ -26,9 +26,13 @@ afterAll(() => {
 });
 
 const run = (args: readonly string[], env: Record<string, string> = {}): Promise<RunResult> =>
-  runAs(user, [...project.command, 'info', '--no-config', `--repo1-path=${root}/repo`, ...args], {
-    env: { TZ: 'UTC', ...env },
-  });
+  runAs(
+    user,
+    [...project.command, 'info', '--no-config', `--repo1-path=${root}/repo`, `--lock-path=${root}/lock`, ...args],
+    {
+      env: { TZ: 'UTC', ...env },
+    },
+  );
 
 describe('the built program', () => {
   it('prints what the real tool printed, and nothing else', async () => {
