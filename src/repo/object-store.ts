@@ -17,7 +17,25 @@ export function begun<T>(work: Promise<T>): Promise<T> {
 /** Small requests under way at once in the main thread. */
 const requestsAtOnce = 16;
 
-/** Runs the work for all items, several at once, and gives the results in the order of the items. The first failure ends it. */
-export function forAll<T, R>(items: readonly T[], work: (item: T, index: number) => Promise<R>): Promise<R[]> {
-  return pLimit(requestsAtOnce).map(items, work);
+/**
+ * Runs the work for all items, several at once, and gives the results in the order of the items. After the first failure
+ * nothing more begins; it is thrown once all that was under way has ended, so that nothing goes on behind the caller's back.
+ */
+export async function forAll<T, R>(
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<R>,
+  atOnce = requestsAtOnce,
+): Promise<R[]> {
+  const failures: unknown[] = [];
+  const results: R[] = [];
+  await pLimit(atOnce).map(items, async (item, index) => {
+    if (failures.length > 0) return;
+    try {
+      results[index] = await work(item, index);
+    } catch (error) {
+      failures.push(error);
+    }
+  });
+  if (failures.length > 0) throw failures[0];
+  return results;
 }

@@ -1,5 +1,5 @@
 /** A repository while it is expired: what the steps share, and the one place where files are removed, or not. */
-import pLimit from 'p-limit';
+import { forAll } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { describeLock, LockedError } from '../../storage/kept-files.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -14,7 +14,6 @@ export class ExpiringRepo {
   readonly session: Session<'expire'>;
   readonly repo: StanzaRepo;
   readonly retention: RetentionOptions;
-  readonly #limit = pLimit(parallelRequests);
   readonly #locked: LockedError[] = [];
 
   constructor(session: Session<'expire'>, repo: StanzaRepo, retention: RetentionOptions) {
@@ -55,19 +54,19 @@ export class ExpiringRepo {
 
   /** Several lists at once, in the order of the paths. */
   names(paths: readonly string[]): Promise<string[][]> {
-    return this.#limit.map(paths, path => this.storage.names(path));
+    return forAll(paths, path => this.storage.names(path), parallelRequests);
   }
 
   /** Removes files, in no order. What is locked stays for a later expire. */
   async removeFiles(paths: readonly string[]): Promise<void> {
     if (this.dryRun) return;
-    await this.#limit.map(paths, path => this.#unlessLocked(this.storage.remove(path)));
+    await forAll(paths, path => this.#unlessLocked(this.storage.remove(path)), parallelRequests);
   }
 
   /** Removes directories with all they hold, in no order. What is locked stays for a later expire. */
   async removeTrees(paths: readonly string[]): Promise<void> {
     if (this.dryRun) return;
-    await this.#limit.map(paths, path => this.#unlessLocked(this.storage.removeTree(path)));
+    await forAll(paths, path => this.#unlessLocked(this.storage.removeTree(path)), parallelRequests);
   }
 
   /** Tells of what was to go and takes space all the same. */
