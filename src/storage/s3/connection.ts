@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import { isIP, type Socket } from 'node:net';
+import { isIP, Socket } from 'node:net';
 import { join } from 'node:path';
 import { checkServerIdentity, DEFAULT_CIPHERS } from 'node:tls';
 import { BackstopError, systemError } from '../../base/error.ts';
@@ -71,10 +71,19 @@ interface Place {
   readonly port?: number;
 }
 
+/** For requests after the end: those that had waited for their turn get it when the sockets are gone, and must fail, too. */
+function deadSocket(): Socket {
+  const socket = new Socket();
+  // once the request listens
+  setImmediate(() => socket.destroy(Object.assign(new Error('closed by us'), { code: 'ECONNABORTED' })));
+  return socket;
+}
+
 class PlacedHttpAgent extends http.Agent implements ServiceAgent {
   readonly #options: http.AgentOptions;
   readonly #early = new EarlySocket();
   readonly #place: Place;
+  #closed = false;
   constructor(options: http.AgentOptions, place: Place) {
     super(options);
     this.#options = options;
@@ -84,9 +93,11 @@ class PlacedHttpAgent extends http.Agent implements ServiceAgent {
     this.#early.open(target, this.#connect({ ...this.#options, ...target }, undefined) as Socket);
   }
   override createConnection(...[options, callback]: Parameters<Connect>) {
+    if (this.#closed) return deadSocket();
     return this.#early.take(options.host) ?? this.#connect(options, callback);
   }
   override destroy(): void {
+    this.#closed = true;
     this.#early.close();
     super.destroy();
   }
@@ -99,6 +110,7 @@ class PlacedHttpsAgent extends https.Agent implements ServiceAgent {
   readonly #options: https.AgentOptions;
   readonly #early = new EarlySocket();
   readonly #place: Place;
+  #closed = false;
   constructor(options: https.AgentOptions, place: Place) {
     super(options);
     this.#options = options;
@@ -108,9 +120,11 @@ class PlacedHttpsAgent extends https.Agent implements ServiceAgent {
     this.#early.open(target, this.#connect({ ...this.#options, ...target }, undefined) as Socket);
   }
   override createConnection(...[options, callback]: Parameters<Connect>) {
+    if (this.#closed) return deadSocket();
     return this.#early.take((options as Target).host) ?? this.#connect(options, callback);
   }
   override destroy(): void {
+    this.#closed = true;
     this.#early.close();
     super.destroy();
   }
