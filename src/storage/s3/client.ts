@@ -113,7 +113,10 @@ export class S3Access {
     const endpoint = new URL(settings.endpoint);
     const agent = openAgent(endpoint, settings, environment);
     const host = settings.uriStyle === 'host' ? `${settings.bucket}.${endpoint.hostname}` : endpoint.hostname;
-    agent.openEarly({ host, port: Number(endpoint.port || (endpoint.protocol === 'http:' ? 80 : 443)) });
+    agent.openEarly({
+      host: host.replace(/^\[|\]$/g, ''),
+      port: Number(endpoint.port || (endpoint.protocol === 'http:' ? 80 : 443)),
+    });
     // it is on its way after this turn, while loading keeps us busy
     await new Promise(setImmediate);
     const credentials = openCredentials(settings.credentials, environment, debug === undefined ? {} : { debug });

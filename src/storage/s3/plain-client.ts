@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { sign } from 'aws4';
+import aws4 from 'aws4';
 import { type AnswerBody, collect } from './answer.ts';
 import type { AccessKey } from './credentials/source.ts';
 import { decodeEntities, parseList } from './list-answer.ts';
@@ -105,6 +105,8 @@ export class PlainClient {
       service,
       region,
       headers: {
+        // aws4 would make it of the name without brackets, where that is an IPv6 address
+        Host: host,
         ...headers,
         'X-Amz-Content-Sha256': createHash('sha256')
           .update(body ?? '')
@@ -113,7 +115,7 @@ export class PlainClient {
         'User-Agent': 'pgbackstop',
       },
     };
-    sign(request, { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) });
+    aws4.sign(request, { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) });
     const answer = await exchange(
       protocol === 'https:' ? https : http,
       { ...request, agent: this.#agent, timeout: ioTimeout, ...(signal === undefined ? {} : { signal }) },
@@ -134,6 +136,10 @@ function exchange(
     let answer: IncomingMessage | undefined;
     const request = protocol.request(options, received => {
       answer = received;
+      // refused before all of the body was sent: who has answered may never read the rest, and Node would wait for that
+      received.once('end', () => {
+        if (!request.writableFinished) request.destroy();
+      });
       resolve(received);
     });
     request.on('error', reject);
