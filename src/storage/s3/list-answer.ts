@@ -13,7 +13,11 @@ export function parseList(text: string): ListAnswer | undefined {
   if (inside === undefined || /<!|<\w+:|<\?/.test(inside)) return undefined;
   const Contents = elements(inside, 'Contents').map(entry => {
     const [key, size, time] = [field(entry, 'Key'), field(entry, 'Size'), field(entry, 'LastModified')];
-    return { Key: key, Size: Number(size), LastModified: new Date(time ?? Number.NaN) };
+    return {
+      Key: key,
+      Size: /^\d+$/.test(size ?? '') ? Number(size) : Number.NaN,
+      LastModified: new Date(time ?? Number.NaN),
+    };
   });
   const CommonPrefixes = elements(inside, 'CommonPrefixes').map(entry => ({ Prefix: field(entry, 'Prefix') }));
   const isWhole =
@@ -24,9 +28,10 @@ export function parseList(text: string): ListAnswer | undefined {
         Key !== undefined && Number.isSafeInteger(Size) && !Number.isNaN(LastModified.getTime()),
     ) &&
     CommonPrefixes.every(({ Prefix }) => Prefix !== undefined);
+  if (!isWhole) return undefined;
   const head = inside.replace(/<(Contents|CommonPrefixes)>.*<\/\1>/s, '');
   const truncated = field(head, 'IsTruncated');
-  if (!isWhole || (truncated !== 'true' && truncated !== 'false')) return undefined;
+  if (truncated !== 'true' && truncated !== 'false') return undefined;
   return {
     IsTruncated: truncated === 'true',
     NextContinuationToken: field(inside, 'NextContinuationToken'),
@@ -35,8 +40,19 @@ export function parseList(text: string): ListAnswer | undefined {
   };
 }
 
-const elements = (text: string, name: string): string[] =>
-  Array.from(text.matchAll(new RegExp(`<${name}>(.*?)</${name}>`, 'gs')), ([, inside = '']) => inside);
+/** What is inside of elements that are written without attributes. */
+function elements(text: string, name: string): string[] {
+  const [start, end] = [`<${name}>`, `</${name}>`];
+  const found: string[] = [];
+  for (let at = text.indexOf(start); at >= 0; ) {
+    const last = text.indexOf(end, at);
+    // a pattern would look for it from each of the starts
+    if (last < 0) break;
+    found.push(text.slice(at + start.length, last));
+    at = text.indexOf(start, last);
+  }
+  return found;
+}
 
 function field(text: string, name: string): string | undefined {
   const [, inside] = new RegExp(`<${name}>([^<]*)</${name}>`).exec(text) ?? [];

@@ -61,3 +61,15 @@ describe('the answer to a list', () => {
 it('escapes that are none stay as they are', () => {
   expect(decodeEntities('a&nbsp;b &amp;amp; &#1114112; & &x')).toBe('a&nbsp;b &amp; &#1114112; & &x');
 });
+
+it('elements without an end are no list, and not looked for from each beginning again', () => {
+  const begun = performance.now();
+  const open = '<Contents><Key>'.repeat(500_000);
+  expect(parseList(`<ListBucketResult><IsTruncated>false</IsTruncated>${open}</ListBucketResult>`)).toBeUndefined();
+  expect(performance.now() - begun).toBeLessThan(5_000);
+});
+
+it('an entry without a size is not one of no bytes', () => {
+  const entry = '<Contents><Key>a</Key><Size></Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>';
+  expect(parseList(`<ListBucketResult><IsTruncated>false</IsTruncated>${entry}</ListBucketResult>`)).toBeUndefined();
+});
