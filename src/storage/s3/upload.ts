@@ -96,7 +96,9 @@ export class UploadSink implements ByteSink {
       .finally(() => {
         if (this.#writing === writing) this.#writing = undefined;
       });
-    writing.catch(() => undefined); // commit() tells it to who did not wait
+    writing.catch((error: unknown) => {
+      this.#failed ??= error; // commit() tells it to who did not wait
+    });
     this.#writing = writing;
     return writing;
   }
