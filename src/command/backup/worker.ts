@@ -1,5 +1,4 @@
 /** Copies files from the cluster into the repository in a worker thread, and learns all about them on the way. */
-import pLimit from 'p-limit';
 import { BackstopError, isKind } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
@@ -20,9 +19,10 @@ import {
 import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
 import { bytesSource } from '../../repo/bytes-source.ts';
 import { emptyChecksum } from '../../repo/manifest/manifest.ts';
-import { begun, isObjectStore } from '../../repo/object-store.ts';
+import { begun, forAll, isObjectStore } from '../../repo/object-store.ts';
 import { loadSteps, storeSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage } from '../../storage/drivers.ts';
+import { LockedError } from '../../storage/kept-files.ts';
 import { readAgain } from '../../storage/posix/read-again.ts';
 import { MemorySink, pump } from '../../storage/pump.ts';
 import type { ByteSink, ByteSource, Storage } from '../../storage/storage.ts';
@@ -42,8 +42,8 @@ interface Destination {
   /** Bytes before this file's. */
   readonly offset: number;
   readonly raw: boolean;
-  /** The prior backup's map of the file, on its way. */
-  readonly map: Promise<BlockItem[] | undefined> | undefined;
+  /** The prior backup's map of the file, when it is on its way already. */
+  readonly map?: Promise<BlockItem[] | undefined> | undefined;
 }
 
 /** Reads begun ahead of their turn where an answer takes long. */
@@ -67,7 +67,7 @@ class BackupWorker {
   readonly #codecs: Codecs = openCodecs();
   readonly #buffers: BufferPool;
   readonly #pages = new PageChecker();
-  /** Small reads of the repository under way at once. */
+  /** Small reads of the repository that are begun before it is known whether they will be needed. */
   readonly #ahead: number;
   #hashBlock: Xxh128 | undefined;
 
@@ -76,7 +76,7 @@ class BackupWorker {
     this.#repo = repo;
     this.#clusters = clusters;
     this.#buffers = bufferPool(data.bufferSize);
-    this.#ahead = isObjectStore(repo) ? readsAhead : 1;
+    this.#ahead = isObjectStore(repo) ? readsAhead : 0;
   }
 
   async prepare(): Promise<void> {
@@ -124,7 +124,6 @@ class BackupWorker {
               bundleId: 0,
               offset: 0,
               raw: false,
-              map: this.#beginMap(task),
             });
           } catch (error) {
             await sink.abort();
@@ -140,7 +139,7 @@ class BackupWorker {
           commits.push(commit);
           return task.resumed === undefined || !isUnchanged ? stored : { ...stored, resumeFailed: true };
         });
-        if (result.outcome === 'vanished' && task.resumed !== undefined) await this.#repo.remove(task.repoPath);
+        if (result.outcome === 'vanished' && task.resumed !== undefined) await this.#removeResumed(task.repoPath);
         results.push(result);
       }
       await Promise.all(commits);
@@ -157,7 +156,7 @@ class BackupWorker {
     files: readonly BackupFileTask[],
   ): Promise<({ readonly isUnchanged: boolean; readonly isStored: boolean } | undefined)[]> {
     if (files.every(({ resumed }) => resumed === undefined)) return [];
-    return await pLimit(this.#ahead).map(files, async task => {
+    const check = async (task: BackupFileTask) => {
       if (task.resumed === undefined) return undefined;
       const buffer = this.#buffers.take();
       try {
@@ -166,7 +165,17 @@ class BackupWorker {
       } finally {
         this.#buffers.give(buffer);
       }
-    });
+    };
+    return await forAll(files, check, Math.max(1, this.#ahead));
+  }
+
+  /** Removes what is in no manifest. Where it is locked it stays, and goes together with the backup. */
+  async #removeResumed(path: string): Promise<void> {
+    try {
+      await this.#repo.remove(path);
+    } catch (error) {
+      if (!(error instanceof LockedError)) throw error;
+    }
   }
 
   /** Whether what an aborted backup stored is whole. */
@@ -278,7 +287,7 @@ class BackupWorker {
     destination: Destination,
   ): Promise<BackupFileResult> {
     const { block } = task;
-    const priorMap = await destination.map;
+    const priorMap = await (destination.map ?? this.#beginMap(task));
     const spec = this.#specOf(task, destination);
     const altered = spec.some(step => step.step === 'hash' && step.id === 'stored');
     const kinds = {

@@ -1,0 +1,89 @@
+/** What a worker of a backup asks of the repository for files that it does not store. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { BackstopError } from '../../../src/base/error.ts';
+import type { BackupFileTask, BackupThreadData } from '../../../src/command/backup/job.ts';
+import { openBackupJobs } from '../../../src/command/backup/worker.ts';
+import { LockedError } from '../../../src/storage/kept-files.ts';
+import { openPosixStorage } from '../../../src/storage/posix/posix-storage.ts';
+import type { Storage } from '../../../src/storage/storage.ts';
+
+let root: string;
+let repo: Storage;
+
+vi.mock('../../../src/storage/drivers.ts', async original => ({
+  ...(await original<object>()),
+  openRepoStorage: async () => repo,
+}));
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'pgbackstop-worker-'));
+  for (const name of ['pg', 'repo']) mkdirSync(join(root, name));
+  repo = openPosixStorage({ label: 'repo1', base: join(root, 'repo') });
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+const content = Buffer.alloc(20_000, 'content');
+const checksum = createHash('sha1').update(content).digest('hex');
+
+const open = () => {
+  const data: BackupThreadData = {
+    command: 'backup',
+    repo: { key: 1, path: join(root, 'repo') } as BackupThreadData['repo'],
+    clusters: [{ key: 1, path: join(root, 'pg') }],
+    bufferSize: 65_536,
+    compressType: 'none',
+    compressLevel: 0,
+    bundleRaw: true,
+    pageSize: 8192,
+    pageHeaderCheck: false,
+    retry: { count: 0, interval: 0 },
+  };
+  return openBackupJobs(data);
+};
+
+const task = (name: string): BackupFileTask => ({
+  path: join(root, 'pg', name),
+  repoPath: `/${name}`,
+  size: content.length,
+  mayVanish: true,
+  isControl: false,
+});
+
+test('a file that has not changed costs no look at its map in a repository on a disk', async () => {
+  writeFileSync(join(root, 'pg/same'), content);
+  const read = vi.spyOn(repo, 'read');
+  const jobs = await open();
+  const same: BackupFileTask = {
+    ...task('same'),
+    block: {
+      blockSize: 8192,
+      checksumSize: 6,
+      superBlockSize: 65_536,
+      reference: 1,
+      priorMap: { path: '/prior/bundle/1', offset: 100, length: 50 },
+    },
+    prior: { checksum, size: content.length, always: false },
+  };
+  const bundle = { id: 1, path: '/bundle/1' };
+  expect(await jobs['backup-files']({ pgKey: 1, files: [same, same], bundle })).toMatchObject([
+    { outcome: 'matched' },
+    { outcome: 'matched' },
+  ]);
+  expect(read).not.toHaveBeenCalled();
+});
+
+test('what is left of a file that has vanished stays where it is locked; any other refusal ends the backup', async () => {
+  const remove = vi.spyOn(repo, 'remove');
+  const jobs = await open();
+  const resumed = { checksum, size: content.length, sizeRepo: content.length, checksumRepo: checksum, compare: true };
+  const gone = { ...task('gone'), resumed };
+  remove.mockRejectedValueOnce(new LockedError('/gone', 1, undefined));
+  expect(await jobs['backup-files']({ pgKey: 1, files: [gone] })).toEqual([{ outcome: 'vanished' }]);
+  expect(remove).toHaveBeenCalledWith('/gone');
+  remove.mockRejectedValueOnce(new BackstopError('file-remove', 'unable to remove'));
+  await expect(jobs['backup-files']({ pgKey: 1, files: [gone] })).rejects.toThrow('unable to remove');
+});
