@@ -101,6 +101,8 @@ export interface WalWaitOptions {
   /** Milliseconds in which the next segment that is missing must come; each that comes starts them again. */
   readonly timeout: number;
   readonly clock: Clock;
+  /** Nobody waits any more. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -130,7 +132,7 @@ async function waitForDirectory(
   repo: StanzaRepo,
   archiveId: ArchiveId,
   segments: readonly WalName[],
-  { timeout, clock }: WalWaitOptions,
+  { timeout, clock, signal }: WalWaitOptions,
 ): Promise<ArchivedWal[]> {
   const [first] = segments;
   if (first === undefined) return [];
@@ -140,6 +142,7 @@ async function waitForDirectory(
   const firstWait = isObjectStore(repo.storage) ? firstPauseOfStore : firstPause;
   let pause = firstWait;
   for (;;) {
+    signal?.throwIfAborted();
     const copies = groupBySegment(await listWal(repo, archiveId, first.slice(0, 16), prefix));
     const before = found.size;
     for (const segment of segments) {

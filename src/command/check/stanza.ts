@@ -36,9 +36,9 @@ export async function checkPrimary(session: Session<'check'>, primary: Cluster):
     const segment = await primary.switchWal();
     await inOrder(
       archives,
-      async ({ repo, info }) => {
+      async ({ repo, info }, signal) => {
         if (info === undefined) return undefined;
-        return await waitForWal(repo, archiveIdOf(currentDb(info.archive)), [segment], { timeout, clock });
+        return await waitForWal(repo, archiveIdOf(currentDb(info.archive)), [segment], { timeout, clock, signal });
       },
       ({ repo }) => log.info(`check ${repo.name} archive for WAL (primary)`),
       ({ repo }, wal) => {
@@ -71,20 +71,25 @@ async function withRepos(
 
 /**
  * Works on all repositories at once, and tells of it as if it were one after the other: the first that fails, in key order,
- * ends the check.
+ * ends the check, and the others need not wait any longer.
  */
 async function inOrder<I, R>(
   items: readonly I[],
-  work: (item: I) => Promise<R>,
+  work: (item: I, signal: AbortSignal) => Promise<R>,
   before: (item: I) => void,
   after: (item: I, result: R) => void = () => undefined,
 ): Promise<R[]> {
+  const ending = new AbortController();
   const results: R[] = [];
-  for (const { item, working } of items.map(item => ({ item, working: begun(work(item)) }))) {
-    before(item);
-    const result = await working;
-    after(item, result);
-    results.push(result);
+  try {
+    for (const { item, working } of items.map(item => ({ item, working: begun(work(item, ending.signal)) }))) {
+      before(item);
+      const result = await working;
+      after(item, result);
+      results.push(result);
+    }
+  } finally {
+    ending.abort();
   }
   return results;
 }
