@@ -87,11 +87,12 @@ export async function findArchivedFile(
   const errors: RepoError[] = [];
   const searches = sources.map(source => ({
     source,
-    searching: begun(Promise.all(source.archiveIds.map(archiveId => findIn(source, archiveId, name)))),
+    searching: source.archiveIds.map(archiveId => begun(findIn(source, archiveId, name))),
   }));
   for (const { source, searching } of searches) {
     try {
-      found.push(...(await searching).flat());
+      // what is found before a failure counts: without it recovery could end too early
+      for (const copies of searching) found.push(...(await copies));
     } catch (error) {
       const failed = repoError(source.repo.key, error);
       errors.push(failed);
