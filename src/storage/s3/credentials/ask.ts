@@ -60,7 +60,11 @@ function askOnce({ url, method, headers, body, timeout, agent }: Question): Prom
         if (size > answerLimit) asking.destroy(new Error(`answer is longer than ${answerLimit} bytes`));
         else chunks.push(chunk);
       });
-      response.once('error', reject);
+      response.once('error', error => {
+        // would keep the process from its end
+        clearTimeout(timer);
+        reject(error);
+      });
       response.once('end', () => {
         clearTimeout(timer);
         resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() });
