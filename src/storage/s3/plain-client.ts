@@ -10,6 +10,7 @@ import aws4 from 'aws4';
 import { type AnswerBody, collect } from './answer.ts';
 import type { AccessKey } from './credentials/source.ts';
 import { decodeEntities, parseList } from './list-answer.ts';
+import { FalseAnswer } from './retry.ts';
 import type { S3Settings } from './settings.ts';
 
 /** What is asked for, in the words of S3's operations, as the SDK has them. */
@@ -83,7 +84,9 @@ export class PlainClient {
       };
     }
     const content = await contentOf(answer);
-    return operation === 'ListObjectsV2' ? parseList(content) : { ETag: headers.etag };
+    if (operation === 'ListObjectsV2') return parseList(content);
+    if (isError(content)) throw new FalseAnswer('the answer to a write is an error');
+    return { ETag: headers.etag };
   }
 
   async #send(operation: PlainOperation, input: PlainInput, signal: AbortSignal | undefined): Promise<IncomingMessage> {
@@ -178,6 +181,8 @@ async function contentOf(answer: IncomingMessage): Promise<string> {
   return Buffer.from(await collect(answer as AnswerBody)).toString();
 }
 
+const isError = (content: string): boolean => /<Error[\s>]/.test(content);
+
 /** What an answer with a status of 300 or more says, as the SDK would throw it. */
 async function failureOf(answer: IncomingMessage): Promise<Error> {
   const { statusCode = 0, headers } = answer;
@@ -186,7 +191,7 @@ async function failureOf(answer: IncomingMessage): Promise<Error> {
     const [, text] = new RegExp(`<${name}>([^<]*)</${name}>`).exec(content) ?? [];
     return text === undefined ? undefined : decodeEntities(text);
   };
-  const isOurs = /<Error[\s>]/.test(content);
+  const isOurs = isError(content);
   const name = (isOurs ? field('Code') : undefined) ?? (statusCode === 404 ? 'NotFound' : 'UnknownError');
   const region = isOurs ? field('Region') : undefined;
   return Object.assign(new Error((isOurs ? field('Message') : undefined) ?? 'UnknownError'), {

@@ -86,6 +86,20 @@ test('a connection on which a body was refused is given up when the rest is neve
   await expect.poll(() => clientSockets(Number(new URL(http).port)), { timeout: 5000 }).toBe(0);
 });
 
+test('an error with status 200 and a tag is no success of a write', async () => {
+  let count = 0;
+  const { storage } = await open((request, response) => {
+    request.resume();
+    const isBad = ++count === 1;
+    request.on('end', () => {
+      response.writeHead(200, { etag: '"x"' });
+      response.end(isBad ? '<?xml version="1.0"?><Error><Code>InternalError</Code></Error>' : '');
+    });
+  });
+  await write(storage, 10);
+  expect(count).toBe(2);
+});
+
 test('what waits for a free connection fails at the end, as what is under way', async () => {
   let count = 0;
   const { storage } = await open(request => {
