@@ -10,6 +10,7 @@ import { begun } from '../../repo/object-store.ts';
 import { checkInfoPair } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { readStored, readStoredThrough } from '../../repo/stored.ts';
+import { UnreachableError } from '../../storage/unreachable.ts';
 
 /** An info file of 100,000 backups is far below. */
 const infoLimit = 1024 * 1024 * 1024;
@@ -74,7 +75,7 @@ export function beginCompareCopy(
   };
 }
 
-/** Loads a file; a failure is told of in the log and is part of the answer. */
+/** Loads a file; a failure is told of in the log and is part of the answer, unless it says nothing of the file. */
 export function attempt<T>(
   repo: StanzaRepo,
   path: string,
@@ -97,7 +98,7 @@ function beginAttempt<T>(
     try {
       return { value: await loading, checksum: hash.digest('hex') };
     } catch (error) {
-      if (!isBackstopError(error)) throw error;
+      if (!isBackstopError(error) || error instanceof UnreachableError) throw error;
       log.detail(error.kind === 'checksum' ? `${error.message} ${repo.fullPath(path)}` : error.message);
       return { error };
     }

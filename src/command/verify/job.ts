@@ -7,6 +7,7 @@ import { hashResult, openPipeline, prepareSteps } from '../../codec/pipeline.ts'
 import { PartReader } from '../../repo/part-reader.ts';
 import { openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
 import type { ByteSource, Storage } from '../../storage/storage.ts';
+import { UnreachableError } from '../../storage/unreachable.ts';
 
 export interface VerifyThreadData {
   readonly command: 'verify';
@@ -138,7 +139,8 @@ class TooLong extends Error {}
 
 function verdictOf(error: unknown): VerifyVerdict {
   if (error instanceof TooLong) return 'checksum';
-  if (!isBackstopError(error)) throw error;
+  // a service that is gone says nothing of its files, and asking for each of them would take days
+  if (!isBackstopError(error) || error instanceof UnreachableError) throw error;
   return error.kind === 'file-missing' ? 'missing' : { code: error.code, message: error.message };
 }
 
