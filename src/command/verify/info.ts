@@ -1,6 +1,6 @@
 /** Reads info files and manifests for verify: both copies, and what is wrong with them. */
 import { createHash } from 'node:crypto';
-import { type BackstopError, isBackstopError } from '../../base/error.ts';
+import { type BackstopError, isBackstopError, isKind } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { type ArchiveInfo, decodeArchiveInfo } from '../../repo/archive-info.ts';
 import { type BackupInfo, decodeBackupInfo } from '../../repo/backup-info.ts';
@@ -52,7 +52,10 @@ function beginInfo<T>(
       if ('value' in copy && copy.checksum !== main.checksum) log.detail(`${name}${copySuffix} does not match ${name}`);
       return main.value;
     }
-    return 'value' in copy ? copy.value : undefined;
+    if ('value' in copy) return copy.value;
+    // who may not look at a file knows nothing of it
+    if (isKind(main.error, 'protocol', 'option-required', 'option-invalid', 'service')) throw main.error;
+    return undefined;
   };
 }
 

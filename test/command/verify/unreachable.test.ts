@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { BackstopError } from '../../../src/base/error.ts';
 import * as verify from '../../../src/command/verify/index.ts';
 import { openVerifyJobs } from '../../../src/command/verify/job.ts';
 import { openPosixStorage } from '../../../src/storage/posix/posix-storage.ts';
@@ -30,6 +31,14 @@ afterEach(() => rmSync(root, { recursive: true }));
 test('of its info files', async () => {
   const { error, output } = await runCommand(verify, ['verify', '--stanza=demo', `--repo1-path=${root}`]);
   expect([error?.kind, output]).toEqual(['host-connect', '']);
+});
+
+test('of its info files, when it refuses them', async () => {
+  vi.mocked(repo.read).mockImplementation(async () => {
+    throw new BackstopError('protocol', 'HTTP request failed with 403 (Forbidden)');
+  });
+  const { error, output } = await runCommand(verify, ['verify', '--stanza=demo', `--repo1-path=${root}`]);
+  expect([error?.kind, output]).toEqual(['protocol', '']);
 });
 
 test('of all other files, of which not each is asked for', async () => {
