@@ -7,7 +7,13 @@ import { openClusterStorage } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { forcedVersion, openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
-import { findArchivedFile, openArchiveSources } from './archived-file.ts';
+import {
+  type ArchivedFile,
+  findArchivedFile,
+  type OpeningSource,
+  openArchiveSources,
+  usualPatience,
+} from './archived-file.ts';
 import { getFile } from './get-file.ts';
 import { beginOpening, type ClusterIdentity, closeAll, type OpeningRepo } from './push-target.ts';
 import { largestRead, walPathOf } from './wal-parameter.ts';
@@ -40,22 +46,44 @@ async function get(
   destination: string,
 ): Promise<number | undefined> {
   const { settings, log } = session;
-  const { values } = settings;
-  const warn = (message: string) => log.warn(message);
   const identity = await identify(session, files, settings.clusters[0]?.values.path);
-  const sources = await openArchiveSources(opening, identity, warn);
-  const copies = await findArchivedFile(sources, name, warn);
-  if (copies.length === 0) {
+  const got = await getArchivedFile(session, files, openArchiveSources(opening, identity), name, destination);
+  if (got === undefined) {
     log.info(`unable to find ${name} in the archive`);
     return notFound;
   }
-  const { source, archiveId } = await getFile(files, copies, destination, name, {
-    codecs: openCodecs(),
-    bufferSize: Math.min(values['buffer-size'], largestRead),
-    warn,
-  });
-  log.info(`found ${name} in the ${source.repo.name}: ${archiveId} archive`);
+  log.info(`found ${name} in the ${got.source.repo.name}: ${got.archiveId} archive`);
   return undefined;
+}
+
+/** Finds the file and copies it. @returns undefined when it is proven not to be in any archive */
+async function getArchivedFile(
+  { settings, log }: Session<'archive-get'>,
+  files: Storage,
+  sources: readonly OpeningSource[],
+  name: string,
+  destination: string,
+): Promise<ArchivedFile | undefined> {
+  const options = {
+    codecs: openCodecs(),
+    bufferSize: Math.min(settings.values['buffer-size'], largestRead),
+    warn: (message: string) => log.warn(message),
+  };
+  const search = { patience: usualPatience, warn: options.warn };
+  const { copies, unanswered } = await findArchivedFile(sources, name, search);
+  if (copies.length === 0) return undefined;
+  for (const key of unanswered)
+    log.warn(`repo${key}: has not answered in time, ${name} is taken from another repository`);
+  try {
+    return await getFile(files, copies, destination, name, options);
+  } catch (error) {
+    if (unanswered.length === 0) throw error;
+    // the one that is slow may have a copy that can be read
+    const slow = sources.filter(({ key }) => unanswered.includes(key));
+    const more = await findArchivedFile(slow, name, search);
+    if (more.copies.length === 0) throw error;
+    return await getFile(files, more.copies, destination, name, options);
+  }
 }
 
 function readParameters(
