@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { setPriority } from 'node:os';
 import { systemClock } from '../base/clock.ts';
 import { asBackstopError, BackstopError } from '../base/error.ts';
-import { acquireLock, type Lock } from '../base/lock.ts';
+import { acquireLock, adoptLock, type Lock } from '../base/lock.ts';
 import { type LogLevel, ProcessLog, writeAll, writeResult } from '../base/log.ts';
 import { formatSize } from '../base/units.ts';
 import { commandModules } from '../command/index.ts';
+import { firstInherited, lockPaths } from '../command/lock-paths.ts';
+import { logFile } from '../command/log-file.ts';
 import type { CommandModule, Session } from '../command/session.ts';
 import { describeRequests, StoreRequests } from '../command/store-requests.ts';
 import { commands, type RunCommand } from '../config/command.ts';
@@ -87,7 +89,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     const execId = values['exec-id'] ?? `${process.pid}-${randomBytes(4).toString('hex')}`;
     const logFileRoles: readonly string[] = rule.logFileRoles;
     if (logFileRoles.includes(settings.role) || settings.source('log-level-file') === 'argument') {
-      log.openFile(`${values['log-path']}/${values.stanza ?? 'all'}-${settings.command}.log`);
+      log.openFile(logFile(settings));
     }
     begun = true;
     line(beginLine(settings, context.version, execId));
@@ -169,23 +171,18 @@ function takePriority(priority: number): void {
 }
 
 /**
- * Takes the locks of a command: one per kind and repository, in a fixed order.
- *
- * Beside the names of level 2.59.1 (`demo-backup-1.lock`) the older name without a repository key is taken too, which
- * Debian's 2.45 uses: somebody who moves from one to the other must not get two backups at once.
+ * Takes the locks of a command. A process that was started with them in its hands takes those over: there is no moment
+ * in which nobody holds them.
  */
 function takeLocks(settings: Settings, execId: string): Lock[] {
   const rule = commands[settings.command];
   const roles: readonly string[] = rule.lockRoles;
-  if (rule.lock === 'none' || !roles.includes(settings.role)) return [];
-  const kinds = rule.lock === 'all' ? ['archive', 'backup', 'restore'] : [rule.lock];
-  const keys = settings.values.repo === undefined ? settings.repos.map(repo => repo.key) : [settings.values.repo];
+  if (!roles.includes(settings.role)) return [];
   const locks: Lock[] = [];
   try {
-    for (const kind of kinds) {
-      const base = `${settings.values['lock-path']}/${settings.values.stanza}-${kind}`;
-      for (const key of keys) locks.push(acquireLock(`${base}-${key}.lock`, execId));
-      locks.push(acquireLock(`${base}.lock`, execId));
+    for (const [index, path] of lockPaths(settings, rule.lock).entries()) {
+      const inherited = settings.role === 'main' ? undefined : adoptLock(path, firstInherited + index, execId);
+      locks.push(inherited ?? acquireLock(path, execId));
     }
   } catch (error) {
     for (const lock of locks) lock.release();
