@@ -75,7 +75,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     }
     held.length = 0;
     log.closeFile();
-    return outcome.code;
+    return outcome.error?.exitCode ?? outcome.code;
   };
   endOnSignals(signal => {
     const error = new BackstopError('term', `terminated on signal ${signal}`);

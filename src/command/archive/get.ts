@@ -1,8 +1,9 @@
 /** archive-get: PostgreSQL's restore_command fetches one file (behaviour, section 5.2). */
 import { basename } from 'node:path';
-import { BackstopError } from '../../base/error.ts';
+import { asBackstopError, BackstopError } from '../../base/error.ts';
 import { openCodecs } from '../../codec/codecs.ts';
 import { hasRestoreMarker, readControl } from '../../postgres/control.ts';
+import { endsRecoveryOnFailure } from '../../postgres/recovery-mode.ts';
 import { openClusterStorage } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { forcedVersion, openRepo, repoSettings } from '../open.ts';
@@ -21,7 +22,25 @@ import { largestRead, walPathOf } from './wal-parameter.ts';
 /** Exit code that tells PostgreSQL that the archive does not have the file. */
 const notFound = 1;
 
+/** Added to an error's code for a server that takes codes up to 125 for the end of WAL. */
+const notTheEnd = 128;
+
 export async function run(session: Session<'archive-get'>): Promise<number | undefined> {
+  try {
+    return await runGet(session);
+  } catch (thrown) {
+    const dataDirectory = session.settings.clusters[0]?.values.path;
+    if (dataDirectory === undefined || !endsRecoveryOnFailure(dataDirectory)) throw thrown;
+    const error = asBackstopError(thrown);
+    throw new BackstopError(error.kind, error.message, {
+      hint: [...error.hints, 'PostgreSQL stops recovery here, and goes on when it is started again.'],
+      cause: error,
+      exitCode: error.code + notTheEnd,
+    });
+  }
+}
+
+async function runGet(session: Session<'archive-get'>): Promise<number | undefined> {
   const { settings } = session;
   const [cluster] = settings.clusters;
   if (cluster?.values.host !== undefined) {
