@@ -63,6 +63,7 @@ function recordingLog(lines: string[]): Log {
     trace: () => undefined,
     enabled: level => level === 'info' || level === 'warn' || level === 'error',
     worker: () => log,
+    withPrefix: () => log,
   };
   return log;
 }

@@ -7,8 +7,8 @@ import { archiveFilePath, archivePath } from '../../repo/layout.ts';
 import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { type ArchivedWal, findWalCopies } from '../../repo/wal-store.ts';
+import { formatRepoError, formatRepoErrors, type RepoError, repoError } from '../repo-error.ts';
 import type { ClusterIdentity, OpeningRepo } from './push-target.ts';
-import { formatRepoError, formatRepoErrors, type RepoError, repoError } from './repo-error.ts';
 
 /** A repository with the archives of one cluster in it. */
 export interface ArchiveSource {

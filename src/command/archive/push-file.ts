@@ -13,9 +13,9 @@ import { begun, isObjectStore } from '../../repo/object-store.ts';
 import { type ArchivedWal, findWal, formatArchivedName } from '../../repo/wal-store.ts';
 import { pump } from '../../storage/pump.ts';
 import type { ByteSink, Storage } from '../../storage/storage.ts';
+import { type RepoError, repoError } from '../repo-error.ts';
 import { Destination } from './destination.ts';
 import type { ClusterIdentity, PushTarget } from './push-target.ts';
-import { type RepoError, repoError } from './repo-error.ts';
 
 export interface PushFileOptions {
   readonly codecs: Codecs;

@@ -7,13 +7,13 @@ import { isWalSegmentFile } from '../../postgres/wal.ts';
 import { openClusterStorage } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { forcedVersion, openRepo, repoSettings } from '../open.ts';
+import { formatRepoErrors } from '../repo-error.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
 import { removeLeftovers } from './leftover.ts';
 import { type PushFileOptions, pushFile } from './push-file.ts';
 import { beginOpening, closeAll, type OpeningRepo, openPushTargets, type PushTarget } from './push-target.ts';
 import { droppedByQueueLimit } from './queue-limit.ts';
-import { formatRepoErrors } from './repo-error.ts';
 import { largestRead, walPathOf } from './wal-parameter.ts';
 
 export async function run(session: Session<'archive-push'>): Promise<undefined> {
