@@ -1,5 +1,6 @@
 /** `info`: what the repositories hold. It answers whatever state they are in; only a wrong command line is an error. */
 import { BackstopError } from '../../base/error.ts';
+import { lookAtArchiver } from '../local-archiver.ts';
 import { repoSettings, storageContext } from '../open.ts';
 import type { Session } from '../session.ts';
 import { findStanzas } from './find.ts';
@@ -19,6 +20,9 @@ export async function run(session: Session<'info'>): Promise<undefined> {
     lockPath,
     progressOnly,
     contextOf: settings => storageContext(session, settings),
+    // what is not known of it is no fault of the repositories, and whoever reads JSON wants no warning in it
+    archiverOf: name => lookAtArchiver(session, name, message => session.log.debug('info::archiver', message)),
+    now: Math.floor(session.clock.now() / 1000),
     ...named,
     ...(stanza === undefined ? {} : { stanza }),
   });
