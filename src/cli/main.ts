@@ -41,6 +41,13 @@ export async function main(argv: readonly string[], environment: NodeJS.ProcessE
         warnings: loaded.warnings,
         afterBegin: loaded.afterBegin,
         stanzas: loaded.stanzas,
+        call: {
+          argv,
+          environment,
+          file: __filename,
+          began: systemClock.now() - process.uptime() * 1000,
+          places: loaded.places,
+        },
       });
     }
   }

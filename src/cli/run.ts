@@ -9,10 +9,11 @@ import { formatSize } from '../base/units.ts';
 import { commandModules } from '../command/index.ts';
 import { firstInherited, lockPaths } from '../command/lock-paths.ts';
 import { logFile } from '../command/log-file.ts';
-import type { CommandModule, Session } from '../command/session.ts';
+import type { CommandModule, Session, SpoolAnswer } from '../command/session.ts';
 import { describeRequests, StoreRequests } from '../command/store-requests.ts';
 import { commands, type RunCommand } from '../config/command.ts';
 import { type AfterBegin, formatOptions, formatParams, type Settings } from '../config/index.ts';
+import type { Call } from './first-step.ts';
 
 export interface RunContext {
   readonly version: string;
@@ -23,6 +24,7 @@ export interface RunContext {
   readonly afterBegin: AfterBegin;
   /** Stanzas that the configuration files name. */
   readonly stanzas: readonly string[];
+  readonly call: Call;
 }
 
 /** @returns the exit code; never throws */
@@ -51,7 +53,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   /** What runs now, and since when. */
   let current: { readonly command: RunCommand; readonly started: number } = { command: settings.command, started };
 
-  const end = (outcome: { readonly code: number; readonly error?: BackstopError }): void => {
+  const end = (outcome: CommandOutcome): void => {
     if (outcome.error !== undefined) log.error(outcome.error);
     if (!begun) return;
     const duration = timestamp ? ` (${Math.round(clock.monotonic() - current.started)}ms)` : '';
@@ -61,8 +63,8 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
         : `${current.command} command end: aborted with exception [${String(outcome.code).padStart(3, '0')}]`,
     );
   };
-  /** Ends the command in the log, frees the locks. After it nothing is said any more. */
-  const finish = (outcome: { readonly code: number; readonly error?: BackstopError }): number => {
+  /** Ends the command in the log, frees the locks. After it nothing is said any more. @returns the code of the process */
+  const finish = (outcome: CommandOutcome, code = exitCodeOf(outcome)): number => {
     if (begun) for (const text of describeRequests(requests.summaries())) log.detail(text);
     end(outcome);
     for (const lock of held.reverse()) {
@@ -75,7 +77,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     }
     held.length = 0;
     log.closeFile();
-    return outcome.error?.exitCode ?? outcome.code;
+    return code;
   };
   endOnSignals(signal => {
     const error = new BackstopError('term', `terminated on signal ${signal}`);
@@ -97,6 +99,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     for (const warning of context.afterBegin.warnings) log.warn(warning);
     if (context.afterBegin.error !== undefined) throw context.afterBegin.error;
     const afterwards: Settings[] = [];
+    let answer: SpoolAnswer | undefined;
     const session: Session = {
       settings,
       log,
@@ -114,16 +117,24 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       requests,
       print: writeResult,
       afterwards: next => void afterwards.push(next as unknown as Settings),
+      answeredFromSpool: found => {
+        answer = found;
+      },
     };
-    let code = await runModule(session);
+    let outcome = await outcomeOf(session);
+    const codes = [exitCodeOf(outcome)];
     for (const next of afterwards) {
-      end({ code: 0 });
+      end(outcome);
       session.progress(undefined);
       current = { command: next.command, started: clock.monotonic() };
       line(beginLine(next, context.version, execId));
-      code = await runModule({ ...session, settings: next });
+      outcome = await outcomeOf({ ...session, settings: next });
+      codes.push(exitCodeOf(outcome));
     }
-    return finish({ code: code ?? 0 });
+    return finish(
+      outcome,
+      codes.find(code => code !== 0),
+    );
   } catch (thrown) {
     const error = asBackstopError(thrown);
     return finish({ code: error.code, error });
@@ -133,6 +144,23 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
 function beginLine(settings: Settings, version: string, execId: string): string {
   const role = settings.role === 'main' ? '' : `:${settings.role}`;
   return `${settings.command}${role} command begin ${version}:${formatParams(settings)}${formatOptions(settings, execId)}`;
+}
+
+/** How a command has ended. */
+interface CommandOutcome {
+  readonly code: number;
+  readonly error?: BackstopError;
+}
+
+const exitCodeOf = ({ code, error }: CommandOutcome): number => error?.exitCode ?? code;
+
+async function outcomeOf(session: Session): Promise<CommandOutcome> {
+  try {
+    return { code: (await runModule(session)) ?? 0 };
+  } catch (thrown) {
+    const error = asBackstopError(thrown);
+    return { code: error.code, error };
+  }
 }
 
 /** @throws feature-not-supported for a command that is known, but not built */

@@ -44,6 +44,7 @@ export async function runCommand<C extends RunCommand>(
         output += text;
       },
       afterwards: () => undefined,
+      answeredFromSpool: () => undefined,
     };
     const code = await module.run(session as never);
     return { log, output, code };
