@@ -45,7 +45,7 @@ async function tellLagOf(
     const lag = await archiveLag(waiting, files, listing, clock.now() / 1000);
     if (lag.oldest !== undefined) {
       log.info(
-        `${repo.name}: ${lag.segments} WAL segment(s) (${formatSize(lag.bytes)}) wait to be archived, the first of them, ${lag.oldest}, since ${lag.seconds}s`,
+        `${repo.name}: ${lag.segments} WAL segment(s) (${formatSize(lag.bytes)}) wait to be archived, the oldest of them, ${lag.oldest}, for ${lag.seconds}s`,
       );
     }
   }

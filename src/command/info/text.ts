@@ -74,16 +74,18 @@ function lagLines(repos: readonly RepoReport[]): string[] {
   const lines = repos.flatMap(({ key, lag }) => {
     if (lag?.oldest === undefined) return [];
     const { segments, bytes, seconds, oldest } = lag;
-    return [`        repo${key}: ${segments} (${formatSize(bytes)}), since ${seconds}s, first ${oldest}`];
+    return [`        repo${key}: ${countOf(segments)} (${formatSize(bytes)}), oldest ${oldest} for ${seconds}s`];
   });
   return lines.length === 0 ? [] : ['    wal waiting to be archived:', ...lines];
 }
+
+const countOf = (segments: number): string => `${segments} segment${segments === 1 ? '' : 's'}`;
 
 function gapLines(repos: readonly RepoReport[]): string[] {
   const lines = repos.flatMap(({ key, gaps }) =>
     gaps.map(gap => {
       const times = `${formatTimeZone(gap.start)} / ${formatTimeZone(gap.stop)}`;
-      return `        repo${key}: ${gap.segments} (${formatSize(gap.bytes)}), ${gapRange(gap)}, at ${times}`;
+      return `        repo${key}: ${countOf(gap.segments)} (${formatSize(gap.bytes)}), ${gapRange(gap)}, ${times}`;
     }),
   );
   if (lines.length === 0) return [];
