@@ -60,7 +60,7 @@ export function readDroppedWal(spoolRoot: string): DroppedWal[] {
  * Adds files to the record, durably.
  * @param spoolRoot `SPOOL/archive/STANZA`
  * @param files in the order of their names, with their bytes
- * @param segmentSize bytes of a segment: by it neighbours are known
+ * @param segmentSize bytes of a segment, by which neighbours are known; 0 when nobody knows
  * @param now seconds since the epoch
  * @returns what is wrong with the record that was there, which is then set aside
  * @throws file-write
@@ -101,11 +101,15 @@ function append(
   const last = ranges.at(-1);
   // a process that was killed between the record and the status lets the same files go once more
   if (last !== undefined && ranges.some(range => range.first <= name && name <= range.last)) return;
-  if (last !== undefined && isWalName(last.last) && isWalName(name) && nextWalName(last.last, segmentSize) === name) {
+  if (last !== undefined && areNeighbours(last.last, name, segmentSize)) {
     ranges[ranges.length - 1] = { ...last, last: name, count: last.count + 1, size: last.size + size, stop: now };
   } else {
     ranges.push({ first: name, last: name, count: 1, size, start: now, stop: now });
   }
+}
+
+function areNeighbours(first: string, second: string, segmentSize: number): boolean {
+  return segmentSize > 0 && isWalName(first) && isWalName(second) && nextWalName(first, segmentSize) === second;
 }
 
 function joinOldest(ranges: DroppedWal[]): void {

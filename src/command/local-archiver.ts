@@ -44,7 +44,7 @@ export async function lookAtArchiver(
  * The settings that archive-push has with this configuration and environment. They have a spool-path even when archiving
  * is not asynchronous: it may have been.
  */
-function archiverSettings(
+export function archiverSettings(
   settings: AnySettings,
   stanza: string,
   tell: (message: string) => void,

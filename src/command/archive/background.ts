@@ -13,6 +13,8 @@ import type { Session } from '../session.ts';
 export interface Background {
   /** Whether it is still there. */
   readonly isRunning: boolean;
+  /** How it has ended; null while it runs, and when it was killed. */
+  readonly exitCode: number | null;
 }
 
 /**
@@ -80,6 +82,9 @@ async function spawnBackground(
   return {
     get isRunning() {
       return child.exitCode === null && child.signalCode === null;
+    },
+    get exitCode() {
+      return child.exitCode;
     },
   };
 }
