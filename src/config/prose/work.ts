@@ -144,6 +144,10 @@ export const backupProse = {
     summary: 'Check the archive_mode of PostgreSQL.',
     help: 'archive_mode=always is refused, because two hosts would then archive the same segments. Without the check the user takes care of that.',
   },
+  'backup-fan-out': {
+    summary: 'Back up to all repositories at once.',
+    help: 'The cluster is read once, within one backup of the server, and each repository gets a backup of its own, with its own cipher, bundles, blocks and prior backup. The slowest one sets the pace. A repository that fails drops out, the others get their backup, and the command ends with an error. With repo only that repository gets one. pgBackRest does not know this option and warns of it.',
+  },
   'backup-standby': {
     summary: 'Read files from a standby.',
     help: 'y: relation files come from a standby, which takes load off the primary; both must be configured and reachable. prefer: the same if there is a standby, else the primary. n: only the primary.',
