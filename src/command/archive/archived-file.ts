@@ -62,10 +62,16 @@ function sourceOf(repo: StanzaRepo, info: ArchiveInfo, cluster: ClusterIdentity)
   return { repo, archiveIds, ...(info.cipherPass === undefined ? {} : { passphrase: info.cipherPass }) };
 }
 
+/** A repository that could not be asked. */
+export interface SearchError extends RepoError {
+  readonly key: number;
+}
+
 /** Where the copies of one file are, as far as the repositories have answered. */
 export interface ArchiveSearch {
-  /** In the order in which to try them; none only when every repository has answered that it has none. */
+  /** In the order in which to try them. */
   readonly copies: readonly ArchivedFile[];
+  readonly errors: readonly SearchError[];
   /** Keys of those that had not answered when another had the file already. */
   readonly unanswered: readonly number[];
 }
@@ -76,8 +82,6 @@ export type FindIn = (source: ArchiveSource, archiveId: ArchiveId, name: string)
 export interface SearchOptions {
   /** Milliseconds that the others still get once one repository has the file: it may be the only one that is up. */
   readonly patience: number;
-  /** Told of the repositories that failed, where that is not the error. */
-  readonly warn: (message: string) => void;
   /** As findIn() when absent. */
   readonly find?: FindIn;
 }
@@ -88,20 +92,18 @@ export const usualPatience = 2000;
 /** What one repository said. */
 interface Answer {
   readonly copies: readonly ArchivedFile[];
-  readonly error?: RepoError;
+  readonly error?: SearchError;
 }
 
 /**
- * Finds the copies of a file in all repositories at once. That a file is not there is an answer of all of them: one that
- * failed may have it, and recovery would end too early.
+ * Looks for a file in all repositories at once.
  * @param name as PostgreSQL asks for it
- * @throws archive-duplicate when there are copies of a segment with different content, repo-invalid when no repository has
- *   it and not all could be asked
+ * @throws archive-duplicate when there are copies of a segment with different content
  */
-export async function findArchivedFile(
+export async function searchArchives(
   sources: readonly OpeningSource[],
   name: string,
-  { patience, warn, find = findIn }: SearchOptions,
+  { patience, find = findIn }: SearchOptions,
 ): Promise<ArchiveSearch> {
   const answers = new Map<number, Answer>();
   const asking = sources.map(async source => {
@@ -112,13 +114,38 @@ export async function findArchivedFile(
   await allOrPatience(asking, patience);
   const copies = sources.flatMap(({ key }) => answers.get(key)?.copies ?? []);
   const errors = sources.flatMap(({ key }) => answers.get(key)?.error ?? []);
-  if (copies.length === 0 && errors.length > 0 && errors.length < sources.length) throw notProven(name, errors);
+  if (new Set(copies.map(file => file.wal?.checksum)).size > 1) throw duplicates(name, copies);
+  return { copies, errors, unanswered: sources.flatMap(({ key }) => (answers.has(key) ? [] : key)) };
+}
+
+/**
+ * That a file is not there is an answer of all repositories: one that failed may have it, and recovery would end too early.
+ * @param asked how many repositories
+ * @param warn told of the repositories that failed, where that is not the error
+ * @throws repo-invalid when no repository has it and not all could be asked
+ */
+export function checkProof(
+  name: string,
+  { copies, errors }: ArchiveSearch,
+  asked: number,
+  warn: (message: string) => void,
+): void {
+  if (copies.length === 0 && errors.length > 0 && errors.length < asked) throw notProven(name, errors);
   for (const error of errors) warn(formatRepoError(error));
-  if (errors.length === sources.length && copies.length === 0) {
+  if (copies.length === 0 && errors.length > 0) {
     throw new BackstopError('repo-invalid', 'unable to find a valid repository');
   }
-  if (new Set(copies.map(file => file.wal?.checksum)).size > 1) throw duplicates(name, copies);
-  return { copies, unanswered: sources.flatMap(({ key }) => (answers.has(key) ? [] : key)) };
+}
+
+/** Both in one: what is found, or proven not to be there. */
+export async function findArchivedFile(
+  sources: readonly OpeningSource[],
+  name: string,
+  { warn, ...options }: SearchOptions & { readonly warn: (message: string) => void },
+): Promise<ArchiveSearch> {
+  const search = await searchArchives(sources, name, options);
+  checkProof(name, search, sources.length, warn);
+  return search;
 }
 
 /** What is found before a failure counts: without it recovery could end too early. */
@@ -130,7 +157,7 @@ async function ask({ key, opening }: OpeningSource, name: string, find: FindIn):
     for (const search of searches) copies.push(...(await search));
     return { copies };
   } catch (error) {
-    return { copies, error: repoError(key, error) };
+    return { copies, error: { ...repoError(key, error), key } };
   }
 }
 
