@@ -11,7 +11,7 @@ import { firstInherited, lockPaths } from '../command/lock-paths.ts';
 import { logFile } from '../command/log-file.ts';
 import type { CommandModule, Session, SpoolAnswer } from '../command/session.ts';
 import { describeRequests, StoreRequests } from '../command/store-requests.ts';
-import { commands, type RunCommand } from '../config/command.ts';
+import { commandRoleName, commands, type RunCommand } from '../config/command.ts';
 import { type AfterBegin, formatOptions, formatParams, type Settings } from '../config/index.ts';
 import type { Call } from './first-step.ts';
 
@@ -51,7 +51,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   const rule = commands[settings.command];
   const line = (text: string) => (rule.logLevel === 'info' ? log.info(text) : log.debug('cli::run', text));
   /** What runs now, and since when. */
-  let current: { readonly command: RunCommand; readonly started: number } = { command: settings.command, started };
+  let current = { name: commandRoleName(settings.command, settings.role), started };
 
   const end = (outcome: CommandOutcome): void => {
     if (outcome.error !== undefined) log.error(outcome.error);
@@ -59,8 +59,8 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     const duration = timestamp ? ` (${Math.round(clock.monotonic() - current.started)}ms)` : '';
     line(
       outcome.error === undefined
-        ? `${current.command} command end: completed successfully${duration}`
-        : `${current.command} command end: aborted with exception [${String(outcome.code).padStart(3, '0')}]`,
+        ? `${current.name} command end: completed successfully${duration}`
+        : `${current.name} command end: aborted with exception [${String(outcome.code).padStart(3, '0')}]`,
     );
   };
   /** Ends the command in the log, frees the locks. After it nothing is said any more. @returns the code of the process */
@@ -126,7 +126,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     for (const next of afterwards) {
       end(outcome);
       session.progress(undefined);
-      current = { command: next.command, started: clock.monotonic() };
+      current = { name: commandRoleName(next.command, next.role), started: clock.monotonic() };
       line(beginLine(next, context.version, execId));
       outcome = await outcomeOf({ ...session, settings: next });
       codes.push(exitCodeOf(outcome));
@@ -142,8 +142,8 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
 }
 
 function beginLine(settings: Settings, version: string, execId: string): string {
-  const role = settings.role === 'main' ? '' : `:${settings.role}`;
-  return `${settings.command}${role} command begin ${version}:${formatParams(settings)}${formatOptions(settings, execId)}`;
+  const name = commandRoleName(settings.command, settings.role);
+  return `${name} command begin ${version}:${formatParams(settings)}${formatOptions(settings, execId)}`;
 }
 
 /** How a command has ended. */

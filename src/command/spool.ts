@@ -181,7 +181,9 @@ function readStatusFile(path: string): { readonly text: string; readonly mtime: 
     // neither through a link nor waiting for somebody at the other end of a pipe
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    if (code === 'ELOOP') throw new BackstopError('format', `status file '${path}' is a link`, { cause: error });
     throw systemError(error, { other: 'file-open' }, `unable to open file '${path}' for read`);
   }
   try {
