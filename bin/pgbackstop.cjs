@@ -39,13 +39,13 @@ first_step() {
   # An option may come from the environment. Which do is for the whole program to say.
   case $(export -p) in *PGBACKREST_*) return ;; esac
 
-  _end='' _line='' _program='' _cluster='' _spool='' _lock='' _ahead='' _per_log=''
+  _end='' _line='' _program='' _cluster='' _spool='' _lock='' _busy='' _ahead='' _per_log=''
   {
     IFS= read -r _line && [ "$_line" = 'pgbackstop first step 1' ] || return
     IFS= read -r _line && [ "$_line" = "$_key" ] || return
     IFS= read -r _program && [ -f "$_program" ] || return
     IFS= read -r _cluster && IFS= read -r _spool && IFS= read -r _lock || return
-    IFS= read -r _ahead && IFS= read -r _per_log || return
+    IFS= read -r _busy && IFS= read -r _ahead && IFS= read -r _per_log || return
     while [ -z "$_end" ] && IFS= read -r _line; do
       case $_line in
       +/*) [ -e "${_line#+}" ] && [ "$_hint" -nt "${_line#+}" ] || return ;;
@@ -67,21 +67,27 @@ first_step() {
     [ -f "$_ok" ] && [ ! -h "$_ok" ] && [ ! -s "$_ok" ] && [ -f "$_path" ] && [ "$_ok" -nt "$_path" ] || return
     [ ! -e "$_spool/$_segment.error" ] && [ ! -e "$_spool/global.error" ] || return
     [ -d "$_lock" ] && [ -x "$_lock" ] && [ ! -e "$_lock/$_stanza.stop" ] && [ ! -e "$_lock/all.stop" ] || return
+    trap - EXIT
     exit 0
   fi
 
   _found=$_spool/$_segment
   [ -f "$_found" ] && [ ! -h "$_found" ] && [ -s "$_found" ] && [ ! -d "$_path" ] || return
   [ ! -e "$_found.ok" ] && [ ! -e "$_found.error" ] && [ ! -e "$_spool/global.error" ] || return
-  # The program would fetch more as soon as half of the queue is used up. So it is asked when that segment is not there.
+  # The program has more fetched once half of the queue is used up: it is asked when the segment in the middle is not there,
+  # and nobody is at work.
   case $_ahead,$_per_log in *[!0123456789,]* | 0* | *,0* | ,* | *, | ??????????*,* | *,??????????*) return ;; esac
   _next=${_segment#????????}
   _next=$(((0x${_next%????????}) * _per_log + (0x${_next#????????}) + _ahead))
   _next=${_segment%????????????????}$(printf '%08X%08X' $((_next / _per_log)) $((_next % _per_log)))
-  [ -f "$_spool/$_next" ] || return
-  mv -f -- "$_found" "$_path" 2>/dev/null && exit 0
+  [ -f "$_spool/$_next" ] || [ -f "$_busy" ] || return
+  mv -f -- "$_found" "$_path" 2>/dev/null || return
+  trap - EXIT
+  exit 0
 }
 
+# A shell that cannot go on, because no process can be started, ends with 2. Signals are another matter.
+trap 'case $? in 129 | 1[3-5]?) ;; *) exec node "$0" "$@" ;; esac' EXIT
 first_step "$@"
 exec node "$0" "$@"
 # */;

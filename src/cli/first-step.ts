@@ -6,6 +6,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { keepInCache, userCacheFolder } from '../base/user-cache.ts';
+import { lockPaths } from '../command/lock-paths.ts';
 import type { SpoolAnswer } from '../command/session.ts';
 import { environmentPrefix } from '../config/environment.ts';
 import type { ConfigPlaces, Settings } from '../config/index.ts';
@@ -33,9 +34,7 @@ export function keepFirstStep(settings: Settings, answer: SpoolAnswer, call: Cal
   const cache = userCacheFolder(call.environment);
   // root is a user who is asked for leave each time (allow-root)
   if (cache === undefined || process.geteuid?.() === 0 || !canMove(settings, answer)) return;
-  const marker = `${dirname(answer.folder)}/cluster`;
-  const places = new Map(call.places).set(marker, existsSync(marker));
-  const hint = hintOf(settings, answer, { ...call, places });
+  const hint = hintOf(settings, answer, call);
   if (hint === undefined) return;
   // older than all that this process has read: what changed since then is newer than the hint
   keepInCache(cache, `first-step/${hint.name}`, () => [Buffer.from(hint.text)], { modified: call.began });
@@ -70,7 +69,11 @@ export function hintOf(settings: Settings, answer: SpoolAnswer, call: Call): Hin
   const missing = [...places].filter(([, there]) => !there).map(([path]) => path);
   // a file that is moved to its place is as old as it was, but its folder changes
   const unchanged = new Set([...found, ...found.map(path => dirname(path))]);
-  const paths = [call.file, answer.clusterPath, answer.folder, lockPath];
+  const marker = `${dirname(answer.folder)}/cluster`;
+  if (existsSync(marker)) unchanged.add(marker);
+  else missing.push(marker);
+  const [busy = ''] = lockPaths(settings, 'archive');
+  const paths = [call.file, answer.clusterPath, answer.folder, lockPath, busy];
   const { queue } = answer;
   const lines = [
     ...paths,

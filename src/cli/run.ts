@@ -99,7 +99,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     for (const warning of context.afterBegin.warnings) log.warn(warning);
     if (context.afterBegin.error !== undefined) throw context.afterBegin.error;
     const afterwards: Settings[] = [];
-    let answer: SpoolAnswer | undefined;
+    const answers: SpoolAnswer[] = [];
     const session: Session = {
       settings,
       log,
@@ -117,9 +117,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       requests,
       print: writeResult,
       afterwards: next => void afterwards.push(next as unknown as Settings),
-      answeredFromSpool: found => {
-        answer = found;
-      },
+      answeredFromSpool: answer => void answers.push(answer),
     };
     let outcome = await outcomeOf(session);
     const codes = [exitCodeOf(outcome)];
@@ -130,6 +128,12 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       line(beginLine(next, context.version, execId));
       outcome = await outcomeOf({ ...session, settings: next });
       codes.push(exitCodeOf(outcome));
+    }
+    const [answer] = answers;
+    const warned = context.warnings.length > 0 || context.afterBegin.warnings.length > 0;
+    if (answer !== undefined && codes[0] === 0 && !warned) {
+      const { keepFirstStep } = await import('./first-step.ts');
+      keepFirstStep(settings, answer, context.call);
     }
     return finish(
       outcome,

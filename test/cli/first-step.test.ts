@@ -1,6 +1,7 @@
 /** The shell half of bin/pgbackstop.cjs: when it answers, and when it leaves that to Node. */
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   chownSync,
   cpSync,
   existsSync,
@@ -134,7 +135,7 @@ class Scene {
         environment: {},
         file: join(this.root, 'dist', 'program.cjs'),
         began: 0,
-        places: new Map([...loaded.places, [join(this.root, 'spool/archive/demo/cluster'), true]]),
+        places: loaded.places,
         ...call,
       },
     );
@@ -408,6 +409,30 @@ describe('called', () => {
         .sort(),
     );
   });
+});
+
+test('while the background process is at work it need not be started: half of the queue may be used up', () => {
+  const scene = new Scene('archive-get');
+  rmSync(join(scene.root, scene.folder, ahead));
+  scene.write('lock/demo-archive-1.lock', '');
+  expect(scene.run()).toEqual(answered);
+});
+
+test.runIf(process.getuid?.() === 0)('a shell that cannot start a process is no end of the archive', () => {
+  const scene = new Scene('archive-push');
+  const argv = [...scene.options, 'archive-push', ...scene.params];
+  const nobody = 54321;
+  spawnSync('chown', ['-R', String(nobody), root]);
+  chmodSync(root, 0o755);
+  chmodSync(home, 0o755);
+  const { stdout } = spawnSync('prlimit', ['--nproc=1:1', 'dash', launcher, ...argv], {
+    env: scene.environment,
+    cwd: scene.pg,
+    uid: nobody,
+    gid: nobody,
+    encoding: 'utf8',
+  });
+  expect(stdout.split('\0')).toEqual(['NODE', launcher, ...argv]);
 });
 
 describe('no hint is written', () => {

@@ -20,7 +20,7 @@ import {
 } from '../spool.ts';
 import { type Background, startBackground } from './background.ts';
 import { type RequestingCluster, spoolPathsOf } from './get-request.ts';
-import { emptyQueue, fitsSegmentSize, halfwayOf, queueLength, queueParameters } from './prefetch-queue.ts';
+import { emptyQueue, fitsSegmentSize, halfwayOf, middleOf, queueLength, queueParameters } from './prefetch-queue.ts';
 import { bootId, isFetching, type PrefetchState, readPrefetchState, removePrefetchState } from './prefetch-state.ts';
 import { takeSegment } from './spooled-segment.ts';
 
@@ -66,7 +66,10 @@ export async function getAhead(
   if (outcome === 'nobody') return await getNow();
   if (isBackstopError(outcome)) throw outcome;
   log.info(`${outcome === 'found' ? 'found' : 'unable to find'} ${request.name} in the archive asynchronously`);
-  if (outcome === 'found') await spool.refill();
+  if (outcome === 'found') {
+    await spool.refill();
+    spool.tellAnswer();
+  }
   return outcome === 'found';
 }
 
@@ -122,6 +125,15 @@ class Prefetch {
       if (!isKind(error, 'execute', 'lock-acquire')) throw error;
       this.#session.log.warn(error.text);
     }
+  }
+
+  /** So that the next answer can be given without us. */
+  tellAnswer(): void {
+    const { settings, answeredFromSpool } = this.#session;
+    const clusterPath = settings.clusters[0]?.values.path;
+    if (clusterPath === undefined) return;
+    const { walSegmentSize: segmentSize } = this.#cluster;
+    answeredFromSpool({ folder: this.#paths.in, clusterPath, queue: { ahead: middleOf(this.#length), segmentSize } });
   }
 
   /** Whether the spool is of this cluster, and not from before a crash of the machine. */

@@ -26,8 +26,11 @@ export function fitsSegmentSize(name: WalName, segmentSize: number): boolean {
  * @param first of the queue  @param length of the queue
  */
 export function halfwayOf(first: WalName, length: number, segmentSize: number): WalName {
-  return after(first, Math.ceil(length / 2) - 1, segmentSize);
+  return after(first, middleOf(length) - 1, segmentSize);
 }
+
+/** Which one of the queue is in its middle, from 1 on: while it is there half of the queue is. */
+export const middleOf = (length: number): number => Math.ceil(length / 2);
 
 function after(name: WalName, count: number, segmentSize: number): WalName {
   const { timeline, log, segment } = parseWalName(name);

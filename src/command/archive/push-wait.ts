@@ -59,6 +59,7 @@ export async function waitForPush(session: Session<'archive-push'>, walFile: str
   if (status.kind === 'error') throw status.error;
   if (status.note !== undefined) log.warn(warningOf(name, status.note));
   log.info(`pushed WAL file '${name}' to the archive asynchronously`);
+  wait.tellAnswer();
 }
 
 class PushWait {
@@ -88,6 +89,13 @@ class PushWait {
       throw new BackstopError('option-required', "'archive-push' command in async mode requires option 'pg1-path'");
     }
     return new PushWait(session, walFile, spoolPaths(spoolPath, stanzaOf(session)), cluster);
+  }
+
+  /** So that the next answer can be given without us. */
+  tellAnswer(): void {
+    const { settings, answeredFromSpool } = this.#session;
+    const clusterPath = settings.clusters[0]?.values.path;
+    if (clusterPath !== undefined) answeredFromSpool({ folder: this.#spool.out, clusterPath });
   }
 
   /** An error that is there already is one of the past: it is removed, so that the file is tried again. */
