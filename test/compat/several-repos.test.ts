@@ -1,11 +1,11 @@
 /** Several repositories in the hands of both tools: the same lines, exit codes and files, run for run. */
-import { chmodSync, cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestCluster } from '../support/cluster.ts';
 import { comparableInfo } from '../support/comparable-info.ts';
 import { Archiver, listTree, TestStanza, type Tool } from '../support/stanza.ts';
-import { giveTo } from '../support/unprivileged.ts';
 import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
 import { binaries, canCompare, realTool } from './support.ts';
 
@@ -48,9 +48,11 @@ describe.skipIf(!canCompare)('several repositories beside the real tool', () => 
       'archive-timeout': 10,
       'compress-type': 'lz4',
       'repo1-path': join(cluster.root, 'a/w/repo1'),
+      'repo1-bundle': 'y',
       'repo3-path': join(cluster.root, 'a/w/repo3'),
       'repo3-cipher-type': 'aes-256-cbc',
       'repo3-cipher-pass': 'sekret',
+      'repo3-bundle': 'y',
       'repo3-retention-full': 1,
       'repo256-path': join(cluster.root, 'a/w/repo256'),
       'repo256-bundle': 'y',
@@ -58,7 +60,7 @@ describe.skipIf(!canCompare)('several repositories beside the real tool', () => 
     });
     const archiver = new Archiver(cluster);
     archiver.use(stanza, real);
-    await stanza.run(ours, 'stanza-create');
+    await stanza.run(ours, 'stanza-create', '--no-online');
     await cluster.start();
     // who backs up does not matter: both tools read what the other wrote
     const said = await stanza.run(ours, 'backup', '--type=full');
@@ -74,7 +76,7 @@ describe.skipIf(!canCompare)('several repositories beside the real tool', () => 
     expect([...labels.keys()].sort((a, b) => a - b)).toEqual(keys);
     // what was archived meanwhile must not differ between two runs
     archiver.pause();
-    cpSync(join(stanza.folder, 'w'), join(stanza.folder, 'saved'), { recursive: true, preserveTimestamps: true });
+    execFileSync('cp', ['-a', folder(), join(stanza.folder, 'saved')]);
   });
 
   afterAll(async () => {
@@ -87,13 +89,7 @@ describe.skipIf(!canCompare)('several repositories beside the real tool', () => 
 
   function putBack(): void {
     rmSync(folder(), { recursive: true, force: true });
-    cpSync(join(stanza.folder, 'saved'), folder(), { recursive: true, preserveTimestamps: true });
-    giveTree(folder());
-  }
-
-  function giveTree(path: string): void {
-    giveTo(cluster.user, path);
-    for (const name of listTree(path, () => 'name only')) giveTo(cluster.user, join(path, name));
+    execFileSync('cp', ['-a', join(stanza.folder, 'saved'), folder()]);
   }
 
   /** Everything but what the info files hold byte for byte: the tools put their versions there. */
@@ -153,7 +149,12 @@ describe.skipIf(!canCompare)('several repositories beside the real tool', () => 
       const expired = await same(['expire'], breakIt);
       expect(expired).toMatch(/ERROR: \[0\d\d\]: repo1: .*(\n .*)*\n.* INFO: repo3: 15-1 no archive to remove\n/);
       expect(expired).toContain('ERROR: [104]: expire command encountered 1 error(s), check the log file for details');
-      expect(await same(['annotate', `--set=${label(3)}`, '--annotation=a=b'], breakIt)).toContain('found in repo3\n');
+      // 2.45 writes the changed backup.info of the third repository into the first
+      putBack();
+      breakIt();
+      const { code, stdout } = await stanza.attempt(ours, ['annotate', `--set=${label(3)}`, '--annotation=a=b']);
+      expect([code, stdout]).toEqual([104, expect.stringContaining('found in repo3\n')]);
+      expect(await stanza.run(ours, 'info', '--repo=3', `--set=${label(3)}`)).toContain('a: b');
     },
   );
 
@@ -218,6 +219,7 @@ describe.skipIf(!canCompare)('several repositories beside the real tool', () => 
     expect(await both([], gone)).toMatch(/WARN: repo1: \[FileMissingError\][\s\S]*INFO: repo3: restore backup set /);
     expect(await both(['--repo=1'], gone)).toContain('ERROR: [075]: no backup set found to restore');
     expect(await both([`--set=${label(3)}`], gone)).toContain('INFO: repo3: restore backup set ');
+    putBack();
     corrupt();
     expect((await restore(ours, [])).stdout).toMatch(
       /WARN: repo1: \[[A-Za-z]+Error\][\s\S]*INFO: repo3: restore backup set /,
