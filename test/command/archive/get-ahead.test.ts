@@ -7,6 +7,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -199,6 +200,9 @@ describe('what lies in the spool', () => {
       put('elsewhere', bed.segment(first));
       symlinkSync(inSpool('elsewhere'), inSpool(first));
     },
+    'of another stanza': () => {
+      bed.write(`spool/archive/other/in/${first}`, bed.segment('x', 'other content'));
+    },
     'of a spool of another cluster': () => {
       put(first, bed.segment('x', 'other content'));
       bed.write('spool/archive/demo/cluster', '{"system-id":12,"version":"15"}');
@@ -268,6 +272,25 @@ describe('what lies in the spool', () => {
       .slice(before.length)
       .match(/DETAIL: found 00000001\w+ in/g);
     expect(again).toBe(null);
+  });
+});
+
+describe('the clock jumps', () => {
+  test.each([-1, 1])('by years times %i: what is fetched is found, what is missing is missing', async sign => {
+    const contents = await archive(names(3));
+    expect((await get(first)).code).toBe(0);
+    await settled();
+    const then = Date.now() / 1000 + sign * 5 * 365 * 86400;
+    const root = join(bed.folder, 'spool/archive/demo');
+    for (const entry of readdirSync(root, { recursive: true, encoding: 'utf8' }))
+      utimesSync(join(root, entry), then, then);
+    for (const name of names(2, nameAt(1))) {
+      expect((await get(name)).output).toContain(`found ${name} in the archive asynchronously`);
+      expect(sha1(readFileSync(got()))).toBe(sha1(contents.get(name) ?? Buffer.alloc(0)));
+    }
+    expect((await get(nameAt(3))).code).toBe(1);
+    await archive([nameAt(3)]);
+    expect((await get(nameAt(3))).code).toBe(0);
   });
 });
 
