@@ -21,7 +21,14 @@ import {
 import { type Background, startBackground } from './background.ts';
 import { type RequestingCluster, spoolPathsOf } from './get-request.ts';
 import { emptyQueue, fitsSegmentSize, halfwayOf, middleOf, queueLength, queueParameters } from './prefetch-queue.ts';
-import { bootId, isFetching, type PrefetchState, readPrefetchState, removePrefetchState } from './prefetch-state.ts';
+import {
+  bootId,
+  isAtWork,
+  isFetching,
+  type PrefetchState,
+  readPrefetchState,
+  removePrefetchState,
+} from './prefetch-state.ts';
 import { takeSegment } from './spooled-segment.ts';
 
 export interface SegmentRequest {
@@ -63,7 +70,11 @@ export async function getAhead(
     log.warn(error.text);
     return await getNow();
   }
-  if (outcome === 'nobody') return await getNow();
+  if (outcome === 'nobody') {
+    const isFound = await getNow();
+    if (isFound) spool.callBack();
+    return isFound;
+  }
   if (isBackstopError(outcome)) throw outcome;
   log.info(`${outcome === 'found' ? 'found' : 'unable to find'} ${request.name} in the archive asynchronously`);
   if (outcome === 'found') {
@@ -125,6 +136,13 @@ class Prefetch {
       if (!isKind(error, 'execute', 'lock-acquire')) throw error;
       this.#session.log.warn(error.text);
     }
+  }
+
+  /** Recovery is elsewhere, as on another timeline: who fetches what it has left behind makes place for another process. */
+  callBack(): void {
+    const state = readPrefetchState(this.#paths);
+    const isElsewhere = isAtWork(state) && !isFetching(state, this.#request.name, this.#cluster.walSegmentSize);
+    if (isElsewhere) removePrefetchState(this.#paths);
   }
 
   /** So that the next answer can be given without us. */
@@ -218,7 +236,8 @@ class Prefetch {
 
   /** Somebody else holds the lock: a background process of an earlier call, pgBackRest's, or one that pushes. */
   #isOnItsWay(others: OthersProgress, now: number): boolean {
-    if (isFetching(readPrefetchState(this.#paths), this.#request.name, this.#cluster.walSegmentSize)) return true;
+    const state = readPrefetchState(this.#paths);
+    if (isAtWork(state)) return isFetching(state, this.#request.name, this.#cluster.walSegmentSize);
     return others.isMoving(now);
   }
 

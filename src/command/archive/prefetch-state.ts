@@ -1,9 +1,9 @@
 /**
- * What the last background archive-get has set out to do: `SPOOL/archive/STANZA/prefetch`. Foreground processes learn from
+ * What the last background archive-get is at: `SPOOL/archive/STANZA/prefetch`. Foreground processes learn from
  * it, without a look at the directory, whether the process that holds the lock works for them. pgBackRest does not know the
  * file: without it nothing is known, and nothing is wrong.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isBackstopError, systemError } from '../../base/error.ts';
 import { formatJson, parseJson } from '../../base/json.ts';
 import { countWalNames, isWalName, type WalName } from '../../postgres/wal.ts';
@@ -72,16 +72,26 @@ export function writePrefetchState(paths: SpoolPaths, { slow, ...state }: Prefet
   }
 }
 
-/** Nothing is known any more. */
+/** Whether there is one: a look without reading. */
+export function hasPrefetchState(paths: SpoolPaths): boolean {
+  return existsSync(stateFile(paths));
+}
+
+/** Nothing is known any more, and the process that wrote it is to end. */
 export function removePrefetchState(paths: SpoolPaths): void {
   removeSpoolFile(stateFile(paths));
 }
 
 const stateFile = ({ root }: SpoolPaths): string => `${root}/prefetch`;
 
-/** Whether the process that wrote this is there and fetches the segment, or has it on its list. */
+/** Whether the process that wrote this is there. */
+export function isAtWork(state: PrefetchState | undefined): boolean {
+  return state !== undefined && isAlive(state.pid) && state.boot === bootId();
+}
+
+/** Whether it is, and fetches the segment or has it on its list. */
 export function isFetching(state: PrefetchState | undefined, name: WalName, segmentSize: number): boolean {
-  if (state === undefined || !isAlive(state.pid) || state.boot !== bootId()) return false;
+  if (state === undefined || !isAtWork(state)) return false;
   const at = countWalNames(state.first, name, segmentSize) - 1;
   return state.first.slice(0, 8) === name.slice(0, 8) && at >= 0 && at < state.count;
 }

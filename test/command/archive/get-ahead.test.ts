@@ -76,8 +76,8 @@ test('the background process fetches ahead, and what is asked for next is there'
   expect(one.code).toBe(0);
   expect(sha1(readFileSync(got()))).toBe(sha1(contents.get(first) ?? Buffer.alloc(0)));
   await settled();
-  // 8 MiB of 1 MiB: the one asked for, and seven more
-  expect(spooled()).toEqual(names(7, nameAt(1)));
+  // 8 MiB of 1 MiB
+  expect(spooled()).toEqual(names(8, nameAt(1)));
   expect(log()).toContain(`INFO: get 8 WAL file(s) from archive: ${first}...${nameAt(7)}\n`);
   expect(log()).toMatch(new RegExp(`P0[1-9] DETAIL: found ${first} in the repo1: 15-1 archive`));
   expect(log()).toContain(`archive-get:async command begin`);
@@ -90,13 +90,25 @@ test('the background process fetches ahead, and what is asked for next is there'
     expect(next.output).toContain(`INFO: found ${name} in the archive asynchronously\n`);
     expect(sha1(readFileSync(got()))).toBe(sha1(contents.get(name) ?? Buffer.alloc(0)));
   }
-  expect(spooled()).toEqual(names(4, nameAt(4)));
+  expect((await get(nameAt(4))).code).toBe(0);
+  expect(spooled()).toEqual(names(4, nameAt(5)));
   expect(log()).toBe(before);
   // and then one is
-  expect((await get(nameAt(4))).code).toBe(0);
+  expect((await get(nameAt(5))).code).toBe(0);
   await settled();
-  expect(log().slice(before.length)).toContain(`INFO: get 5 WAL file(s) from archive: ${nameAt(8)}...${nameAt(12)}\n`);
-  expect(spooled().filter(name => !name.endsWith('.ok'))).toEqual(names(7, nameAt(5)));
+  expect(log().slice(before.length)).toContain(`INFO: get 5 WAL file(s) from archive: ${nameAt(9)}...${nameAt(13)}\n`);
+  expect(spooled().filter(name => !name.endsWith('.ok'))).toEqual(names(6, nameAt(6)));
+});
+
+test('the background process goes on while segments are used, and its queue stays as long as it is', async () => {
+  const contents = await archive(names(14));
+  for (const name of names(14)) {
+    expect((await get(name)).output).toContain(`INFO: found ${name} in the archive asynchronously\n`);
+    expect(sha1(readFileSync(got()))).toBe(sha1(contents.get(name) ?? Buffer.alloc(0)));
+    expect(spooled().length).toBeLessThanOrEqual(9);
+  }
+  // one process for all
+  expect(log().match(/PROCESS START/g)).toHaveLength(1);
 });
 
 describe('what the archive does not have', () => {
@@ -236,7 +248,7 @@ describe('what lies in the spool', () => {
     const outcome = await get(first);
     expect(outcome.code, outcome.output).toBe(0);
     await settled();
-    expect(spooled()).toEqual(names(7, nameAt(1)));
+    expect(spooled()).toEqual(names(8, nameAt(1)));
   });
 
   test.each([

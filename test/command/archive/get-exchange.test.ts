@@ -59,7 +59,8 @@ describe.skipIf(real === undefined)('with the real pgbackrest', () => {
   ])('what %s has fetched ahead %s hands out', async (one, other) => {
     await get(one, first);
     await settled();
-    expect(spooled()).toEqual(names.slice(1, 6));
+    // ours goes on for as long as its queue is used
+    expect(spooled()).toEqual(names.slice(1, one === 'ours' ? 7 : 6));
     const log = readFileSync(join(bed.folder, 'log/demo-archive-get-async.log'), 'utf8');
     // more than half of the queue is there: the other tool starts nobody
     await get(other, names[1] ?? '');
