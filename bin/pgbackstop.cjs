@@ -95,8 +95,9 @@ exec node "$0" "$@"
 const { existsSync, writeSync } = require('node:fs');
 const { join } = require('node:path');
 
-// Node's own code for what nobody catches is 1, which from archive-get means that the archive lacks the file.
-const defect = 124;
+// Node's own code for what nobody catches is 1, which from archive-get means that the archive lacks the file. A server in
+// recovery takes all up to 125 for that.
+const defect = process.argv.includes('archive-get') ? 128 + 124 : 124;
 // While an upgrade replaces our files some are missing. To PostgreSQL this is what a shell says of a missing program:
 // recovery stops, and does not take the WAL for complete.
 const incomplete = 127;

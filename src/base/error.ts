@@ -100,27 +100,22 @@ export interface BackstopErrorOptions {
   /** What the user can do next; each becomes a `HINT:` line. */
   readonly hint?: string | readonly string[];
   readonly cause?: unknown;
-  /** What the process ends with, where who started it must not read the kind's code. */
-  readonly exitCode?: number;
 }
 
 /** A failure with a meaning. The message is lower-case and says what failed on what; the hint says what to do next. */
 export class BackstopError extends Error {
   readonly kind: ErrorKind;
   readonly hints: readonly string[];
-  /** What the process ends with; the kind's code unless said otherwise. */
-  readonly exitCode: number;
   readonly [brand] = true;
 
   constructor(kind: ErrorKind, message: string, options: BackstopErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = errorName(kind);
     this.kind = kind;
-    this.exitCode = options.exitCode ?? errorCodes[kind];
     this.hints = options.hint === undefined ? [] : typeof options.hint === 'string' ? [options.hint] : options.hint;
   }
 
-  /** The exit code that stands for this kind, as logs show it. */
+  /** The process exit code that stands for this kind. */
   get code(): number {
     return errorCodes[this.kind];
   }

@@ -64,7 +64,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     );
   };
   /** Ends the command in the log, frees the locks. After it nothing is said any more. @returns the code of the process */
-  const finish = (outcome: CommandOutcome, code = exitCodeOf(outcome)): number => {
+  const finish = (outcome: CommandOutcome, code = outcome.code): number => {
     if (begun) for (const text of describeRequests(requests.summaries())) log.detail(text);
     end(outcome);
     for (const lock of held.reverse()) {
@@ -120,14 +120,14 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       answeredFromSpool: answer => void answers.push(answer),
     };
     let outcome = await outcomeOf(session);
-    const codes = [exitCodeOf(outcome)];
+    const codes = [outcome.code];
     for (const next of afterwards) {
       end(outcome);
       session.progress(undefined);
       current = { name: commandRoleName(next.command, next.role), started: clock.monotonic() };
       line(beginLine(next, context.version, execId));
       outcome = await outcomeOf({ ...session, settings: next });
-      codes.push(exitCodeOf(outcome));
+      codes.push(outcome.code);
     }
     const [answer] = answers;
     const warned = context.warnings.length > 0 || context.afterBegin.warnings.length > 0;
@@ -155,8 +155,6 @@ interface CommandOutcome {
   readonly code: number;
   readonly error?: BackstopError;
 }
-
-const exitCodeOf = ({ code, error }: CommandOutcome): number => error?.exitCode ?? code;
 
 async function outcomeOf(session: Session): Promise<CommandOutcome> {
   try {

@@ -6,7 +6,7 @@ import { systemError } from '../base/error.ts';
  * Whether a server is recovering from the archive and would take a failure of restore_command for the end of WAL: it then
  * ends recovery and opens, without what is still in the archive. Exit codes above 125 alone keep it from that
  * (PostgreSQL: RestoreArchivedFile). A standby asks again after any failure, and would be stopped by such a code.
- * @param dataDirectory PGDATA on this host
+ * @param dataDirectory PGDATA on this host: where the server starts restore_command
  */
 export function endsRecoveryOnFailure(dataDirectory: string): boolean {
   const has = (name: string): boolean => existsSync(`${dataDirectory}/${name}`);

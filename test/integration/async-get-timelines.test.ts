@@ -40,8 +40,8 @@ beforeAll(async () => {
   archiver.use(first, tool);
   await first.run(tool, 'stanza-create');
   await first.run(tool, 'backup', '--type=full');
-  await write(origin, 'one', 10);
-  await endStory(origin, 'one', 'fork1', 6);
+  await write(origin, 'one', 8);
+  await endStory(origin, 'one', 'fork1', 5);
 });
 afterEach(async () => {
   for (const stanza of stanzas.splice(0)) await stanza.dispose();
@@ -110,17 +110,17 @@ test.for(Array.from({ length: rounds }, (_, index) => index + 1))(
     const two = await recover(current, '--type=name', '--target=fork1', '--target-action=promote');
     expect(await timelineOf(two)).toBe(2);
     // the length of what is lost decides what lies in the queue when the timeline changes
-    await write(two, 'two', 7);
-    await endStory(two, 'two', 'fork2', 1 + (round % 9));
+    await write(two, 'two', 5);
+    await endStory(two, 'two', 'fork2', 1 + (round % 7));
     const three = await recover(current, '--type=name', '--target=fork2', '--target-action=promote');
     expect(await timelineOf(three)).toBe(3);
-    await write(three, 'three', 7);
+    await write(three, 'three', 5);
     await endStory(three, 'three', 'fork3', 0);
 
     const heir = await current.restore(tool, []);
     await heir.start();
     await heir.waitFor('select not pg_is_in_recovery()');
-    expect(await chapters(heir)).toBe('one 10, two 7, three 7');
+    expect(await chapters(heir)).toBe('one 8, two 5, three 5');
     expect(await timelineOf(heir)).toBe(4);
     await heir.stop();
     await waitUntilSettled(current);
@@ -155,7 +155,7 @@ test('the background process is killed again and again: recovery ends where it s
     clearInterval(killer);
   }
   expect(kills).toBeGreaterThan(2);
-  expect(await chapters(heir)).toBe('one 10, lost one 6');
+  expect(await chapters(heir)).toBe('one 8, lost one 5');
   await heir.stop();
 });
 
@@ -179,6 +179,6 @@ test('a repository that fails stops recovery, which ends too early otherwise; wh
   renameSync(join(stanza.folder, 'away'), join(stanza.folder, 'repo2'));
   await heir.start();
   await heir.waitFor('select not pg_is_in_recovery()');
-  expect(await chapters(heir)).toBe('one 10, lost one 6');
+  expect(await chapters(heir)).toBe('one 8, lost one 5');
   await heir.stop();
 });

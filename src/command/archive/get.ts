@@ -1,7 +1,6 @@
 /** archive-get: PostgreSQL's restore_command fetches one file (behaviour, section 5.2). */
-import { asBackstopError, BackstopError } from '../../base/error.ts';
+import { BackstopError } from '../../base/error.ts';
 import { openCodecs } from '../../codec/codecs.ts';
-import { endsRecoveryOnFailure } from '../../postgres/recovery-mode.ts';
 import { isWalName } from '../../postgres/wal.ts';
 import { openClusterStorage } from '../../storage/drivers.ts';
 import { openRepo, repoSettings } from '../open.ts';
@@ -21,24 +20,9 @@ import { largestRead } from './wal-parameter.ts';
 /** Exit code that tells PostgreSQL that the archive does not have the file. */
 const notFound = 1;
 
-/** Added to an error's code for a server that takes codes up to 125 for the end of WAL. */
-const notTheEnd = 128;
-
 export async function run(session: Session<'archive-get'>): Promise<number | undefined> {
-  const { settings } = session;
-  if (settings.role === 'async') return await (await import('./get-async.ts')).runGetAsync(session);
-  try {
-    return (await get(session)) ? undefined : notFound;
-  } catch (thrown) {
-    const dataDirectory = settings.clusters[0]?.values.path;
-    if (dataDirectory === undefined || !endsRecoveryOnFailure(dataDirectory)) throw thrown;
-    const error = asBackstopError(thrown);
-    throw new BackstopError(error.kind, error.message, {
-      hint: [...error.hints, 'PostgreSQL stops recovery here, and goes on when it is started again.'],
-      cause: error,
-      exitCode: error.code + notTheEnd,
-    });
-  }
+  if (session.settings.role === 'async') return await (await import('./get-async.ts')).runGetAsync(session);
+  return (await get(session)) ? undefined : notFound;
 }
 
 /** @returns false when the file is proven not to be in any archive */

@@ -180,6 +180,9 @@ describe('what the archive does not have', () => {
       expect(recovering.output).toContain('aborted with exception [103]');
       expect(recovering.code).toBe(128 + 103);
     }
+    const mistyped = await get(nameAt(1), '--process-max=never');
+    expect(mistyped.output).toContain("ERROR: [032]: 'never' is not valid for 'process-max' option");
+    expect(mistyped.code).toBe(128 + 32);
     bed.write('data/standby.signal', '');
     expect((await get(nameAt(1))).code).toBe(103);
   });
