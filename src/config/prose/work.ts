@@ -104,12 +104,12 @@ export const archiveProse = {
     help: 'When asynchronous archive-get noted earlier that a segment is missing, it is looked for once more before that is believed.',
   },
   'archive-push-batch-size': {
-    summary: 'How much WAL one background run pushes.',
-    help: 'Limits the run, so that a change of configuration is noticed and the list of waiting segments is read again.',
+    summary: 'How much WAL the background pushes at once.',
+    help: 'After so much the list of what waits is made anew and announced in the log; the process goes on while there is something to push.',
   },
   'archive-push-queue-max': {
     summary: 'Give up WAL when more than this waits.',
-    help: 'When WAL cannot be archived, it fills the disk of PostgreSQL. Beyond this size it is reported as archived without being stored: PostgreSQL goes on, but point-in-time recovery is broken until the next backup.',
+    help: 'When WAL cannot be archived, it fills the disk of PostgreSQL. When more than this waits, the oldest segments are reported as archived without being stored: PostgreSQL goes on, but point-in-time recovery is broken until the next backup. With archive-async only segments that cannot be pushed are given up, or when ever more waits.',
   },
   'archive-timeout': {
     summary: 'Longest wait for WAL to arrive in the archive.',
@@ -117,7 +117,7 @@ export const archiveProse = {
   },
   'spool-path': {
     summary: 'Directory for asynchronous archiving.',
-    help: 'Holds states of pushed segments and segments fetched ahead. It should be local and survive a restart; losing it costs only repeated work.',
+    help: 'Holds states of pushed segments, segments fetched ahead, and the record of what archive-push-queue-max gave up. It should be local and survive a restart; losing it costs only repeated work and that record.',
   },
 } as const satisfies Record<keyof typeof archiveOptions, OptionProse>;
 
