@@ -1,6 +1,6 @@
 /** The clusters the bench backs up, and the folders, settings and archived WAL that its rows share. */
 import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { formatLabel } from '../../src/repo/label.ts';
 import { type SyntheticBackup, SyntheticRepo, segmentName } from '../command/expire/synthetic-repo.ts';
@@ -178,18 +178,27 @@ export class Bed {
     });
   }
 
-  /** As manySegments(), in a folder where they wait to be archived, as in pg_wal. */
-  waitingSegments(count: number): { readonly folder: string; readonly names: readonly string[] } {
-    const folder = `waiting-${count}`;
-    const path = this.folder(folder);
-    const status = this.folder(join(folder, 'archive_status'));
+  /** As manySegments(), waiting to be archived in the pg_wal of a data directory that has nothing else. */
+  waitingSegments(count: number): { readonly dataDirectory: string; readonly names: readonly string[] } {
+    const root = `waiting-${count}`;
+    const dataDirectory = this.folder(root, 0o700);
+    const wal = this.folder(join(root, 'pg_wal'));
+    const status = this.folder(join(root, 'pg_wal', 'archive_status'));
+    for (const file of ['PG_VERSION', 'global/pg_control', 'postmaster.pid']) {
+      this.folder(join(root, dirname(file)));
+      if (!existsSync(join(dataDirectory, file))) {
+        this.cluster.writeFile(join(root, file), readFileSync(join(this.cluster.dataDirectory, file)));
+      }
+    }
     const names = this.manySegments(count).map(segment => {
       const name = basename(segment);
-      if (!existsSync(join(path, name))) linkSync(segment, join(path, name));
-      writeFileSync(join(status, `${name}.ready`), '');
+      if (!existsSync(join(wal, name))) {
+        linkSync(segment, join(wal, name));
+        writeFileSync(join(status, `${name}.ready`), '');
+      }
       return name;
     });
-    return { folder: path, names };
+    return { dataDirectory, names };
   }
 
   /** The server for rows of S3. */

@@ -22,10 +22,11 @@ function background(codec: Codec, roundTrip?: RoundTrip): Row {
       await bed.settle();
     },
     commands: (bed, tool) => {
-      const { folder } = bed.waitingSegments(bed.options.pushSegments);
+      const { dataDirectory } = bed.waitingSegments(bed.options.pushSegments);
       const settings = ['archive-async=y', 'process-max=2', `compress-type=${codec}`];
       const place = roundTrip === undefined ? codec : `${codec}-s3`;
-      return [[...bed.baseWith(tool, repo(bed, tool), `push-${place}`, settings), 'archive-push:async', folder]];
+      const base = bed.baseWith(tool, repo(bed, tool), `push-${place}`, settings, dataDirectory);
+      return [[...base, 'archive-push:async', `${dataDirectory}/pg_wal`]];
     },
   };
 }

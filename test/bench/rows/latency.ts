@@ -75,9 +75,11 @@ function answeredPush(name: string, waiting: (bed: Bed) => number): Row {
       await bed.settle();
     },
     commands: (bed, tool) => {
-      const { folder, names } = bed.waitingSegments(waiting(bed));
-      const base = bed.baseWith(tool, archive(tool), 'async', [async]);
-      return names.slice(0, calls(bed)).map((segment): Command => [...base, 'archive-push', join(folder, segment)]);
+      const { dataDirectory, names } = bed.waitingSegments(waiting(bed));
+      const base = bed.baseWith(tool, archive(tool), `push-${waiting(bed)}`, [async], dataDirectory);
+      return names
+        .slice(0, calls(bed))
+        .map((segment): Command => [...base, 'archive-push', join(dataDirectory, 'pg_wal', segment)]);
     },
   };
 }

@@ -6,6 +6,8 @@ import type { Command } from '../measure.ts';
 import { compress, type Row, usual } from '../row.ts';
 
 const repo = 'recovery';
+/** What a server makes when it has replayed all there is. */
+const recovered = 'recovered';
 const target = (bed: Bed, tool: Tool): string => join(bed.cluster.root, `${tool.name}-recovered`);
 
 /** A backup, and after it as many segments of changes, in one repository that both tools read. */
@@ -22,11 +24,15 @@ async function fillArchive(bed: Bed, reference: Tool): Promise<void> {
   await cluster.waitFor('select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from pg_stat_archiver');
 }
 
-/** A server that starts, recovers, and is stopped. */
+/** A server that starts, recovers, and is stopped. pg_ctl itself waits for the beginning of recovery only. */
 function recovery(bed: Bed, tool: Tool): Command {
   const controller = join(bed.cluster.binaries.bin, 'pg_ctl');
   const data = target(bed, tool);
-  const script = `'${controller}' -D '${data}' -l '${data}.log' -w -t 3600 start && '${controller}' -D '${data}' -m immediate stop`;
+  const script = [
+    `'${controller}' -D '${data}' -l '${data}.log' start`,
+    `until [ -e '${data}/${recovered}' ]; do [ -e '${data}/postmaster.pid' ] && sleep 0.02 || exit; done`,
+    `'${controller}' -D '${data}' -m immediate stop`,
+  ].join(' && ');
   return ['bash', '-c', script];
 }
 
@@ -47,9 +53,9 @@ function replay(how: 'sync' | 'async', processes: number): Row {
       await bed.run([...base, 'restore']);
       const server = [
         `restore_command = '${base.join(' ')} archive-get %f "%p"'`,
+        `recovery_end_command = 'touch ${recovered}'`,
         "listen_addresses = ''",
         `unix_socket_directories = '${data}'`,
-        // pg_ctl is to wait for the end of recovery
         'hot_standby = off',
         'archive_mode = off',
         'shared_buffers = 512MB',
