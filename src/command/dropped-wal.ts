@@ -28,8 +28,10 @@ const mostRanges = 500;
 /** No record is larger. */
 const largestRecord = 1024 * 1024;
 
-/** @param spoolRoot `SPOOL/archive/STANZA` */
-const recordFile = (spoolRoot: string): string => `${spoolRoot}/dropped.json`;
+/** Name of the record in `SPOOL/archive/STANZA`. */
+export const droppedFile = 'dropped.json';
+
+const recordFile = (spoolRoot: string): string => `${spoolRoot}/${droppedFile}`;
 
 /**
  * What was let go, in the order in which it was; none when there is no record.
