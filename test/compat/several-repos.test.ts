@@ -224,6 +224,11 @@ describe.skipIf(!canCompare)('several repositories beside the real tool', () => 
     expect((await restore(ours, [])).stdout).toMatch(
       /WARN: repo1: \[[A-Za-z]+Error\][\s\S]*INFO: repo3: restore backup set /,
     );
+    // 2.45 gives up when one cannot even be opened
+    const s3 = ['type=s3', 's3-bucket=b', 's3-endpoint=e', 's3-region=r', 'storage-ca-file=/nowhere/ca.crt'];
+    const unopened = await restore(ours, [...s3.map(option => `--repo1-${option}`), '--repo1-path=/x']);
+    expect(unopened.stdout).toMatch(/WARN: repo1: \[CryptoError\][\s\S]*INFO: repo3: restore backup set /);
+    expect(unopened.code).toBe(0);
     // the target decides in which repository the first set is that fits
     const [info] = JSON.parse(await stanza.run(ours, 'info', '--output=json', '--repo=256'));
     const time = new Date((info.backup[0].timestamp.stop + 1) * 1000)

@@ -54,7 +54,11 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   const mayRemove = mayRemoveFrom(session, pgPath);
   dropSpool(session);
 
-  const repos = await Promise.all(repoSettings(session).map(repo => openRepo(session, repo)));
+  // one that cannot be opened is no reason not to restore from another
+  const repos = repoSettings(session).map(settings => ({
+    key: settings.key,
+    opening: begun(openRepo(session, settings)),
+  }));
   const { repo, info, entry } = await chooseSet(
     repos,
     { set: values.set, type: values.type, ...(values.target === undefined ? {} : { target: values.target }) },
@@ -156,7 +160,9 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   await syncDirectories(files, manifest, layout, changed);
   await restoreControl(session, files, manifest, pgPath);
   log.info(`restore size = ${formatSize(bytes)}, file total = ${manifest.files.length}`);
-  for (const each of repos) await each.storage.close();
+  for (const opened of await Promise.allSettled(repos.map(({ opening }) => opening))) {
+    if (opened.status === 'fulfilled') await opened.value.storage.close();
+  }
   return undefined;
 }
 
