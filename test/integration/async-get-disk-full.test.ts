@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { walNamesFrom } from '../../src/postgres/wal.ts';
+import { type WalName, walNamesFrom } from '../../src/postgres/wal.ts';
 import { ArchiveBed, sha1 } from '../command/archive/archive-bed.ts';
 
 const mebibyte = 1024 * 1024;
@@ -39,7 +39,7 @@ test('the queue is as long as there is room', async ({ skip }) => {
     '--archive-timeout=20',
     '--log-level-file=detail',
   ];
-  const get = async (name: string): Promise<string> => {
+  const get = async (name: WalName): Promise<string> => {
     const { code, output } = await bed.get(name, destination, options);
     expect(code, output).toBe(0);
     expect(sha1(readFileSync(join(bed.dataDirectory, destination)))).toBe(sha1(contents.get(name) ?? Buffer.alloc(0)));

@@ -11,9 +11,12 @@ import {
 } from '../../postgres/wal.ts';
 import { okSuffix, removeSpoolFile, spoolNames } from '../spool.ts';
 
+/** Nobody has room for more; the names of so many take some megabytes. */
+const longestQueue = 99_999;
+
 /** Segments that the queue holds. @param queueMax archive-get-queue-max, bytes */
 export function queueLength(queueMax: number, segmentSize: number): number {
-  return Math.max(2, Math.floor(queueMax / segmentSize));
+  return Math.min(Math.max(2, Math.floor(queueMax / segmentSize)), longestQueue);
 }
 
 /** True when the name can be that of a segment of this size. */
@@ -111,7 +114,7 @@ export function queueParameters(first: WalName, length: number): [string, string
 export function queueOfParameters(params: readonly string[], segmentSize: number): readonly WalName[] | undefined {
   const [first, second] = params;
   if (first === undefined || !isWalName(first) || !fitsSegmentSize(first, segmentSize)) return undefined;
-  if (params.length === 2 && second !== undefined && /^[1-9]\d{0,9}$/.test(second)) {
+  if (params.length === 2 && second !== undefined && /^[1-9]\d{0,4}$/.test(second)) {
     return [...walNamesFrom(first, Number(second), segmentSize)];
   }
   return params.every(name => isWalName(name) && fitsSegmentSize(name, segmentSize))

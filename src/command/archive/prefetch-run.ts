@@ -18,6 +18,9 @@ import type { RepoOrder } from './repo-order.ts';
 /** Milliseconds without a segment being used after which the next foreground process starts another background process. */
 const idle = 1000;
 
+/** Milliseconds after which the archive lock is given free in any case: archive-push of a standby may wait for it. */
+const longest = 10_000;
+
 /** Milliseconds between two looks whether segments were used. */
 const pause = 20;
 
@@ -51,6 +54,7 @@ export class PrefetchRun {
   #tail: WalName;
   /** Segments in the spool. */
   #held: number;
+  readonly #began: number;
   #failed = false;
   #missing: WalName | undefined;
 
@@ -62,6 +66,7 @@ export class PrefetchRun {
   ) {
     const { state, queue, last, segmentSize } = plan;
     this.#session = session;
+    this.#began = session.clock.monotonic();
     this.#plan = plan;
     this.#pool = pool;
     this.#order = repos.order;
@@ -104,8 +109,8 @@ export class PrefetchRun {
   async #nextNames(): Promise<WalName[]> {
     const { clock } = this.#session;
     const { segmentSize, paths } = this.#plan;
-    const end = clock.monotonic() + idle;
-    while (!this.#isOver) {
+    const end = Math.min(clock.monotonic() + idle, this.#began + longest);
+    while (!this.#isOver && clock.monotonic() < end) {
       let used = 0;
       for (; this.#head !== this.#tail && !existsSync(`${paths.in}/${this.#head}`); used++) {
         this.#head = nextWalName(this.#head, segmentSize);
@@ -117,7 +122,6 @@ export class PrefetchRun {
         this.#note({});
         return names;
       }
-      if (clock.monotonic() >= end) break;
       await clock.sleep(pause);
     }
     return [];

@@ -135,6 +135,7 @@ describe('what the archive does not have', () => {
     await archive([first]);
     expect((await get(first, '--no-archive-missing-retry')).code).toBe(1);
     expect((await get(first)).code).toBe(0);
+    expect((await get(first, '--no-archive-missing-retry')).code).toBe(0);
   });
 
   test('a partial segment is not the segment', async () => {
