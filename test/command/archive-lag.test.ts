@@ -100,6 +100,15 @@ describe('lag', () => {
     expect(await archiveLag(await waiting(), files, undefined, now)).toMatchObject({ segments: 3 });
   });
 
+  test('before 10 it waits in pg_xlog', async () => {
+    const control = forgeControl('9.6', { systemId, walSegmentSize: 16 * mebibyte });
+    writeFileSync(join(root, 'data/global/pg_control'), control);
+    ready(segment(1));
+    mkdirSync(join(root, 'data/pg_xlog/archive_status'), { recursive: true });
+    writeFileSync(join(root, `data/pg_xlog/archive_status/${segment(2)}.ready`), '');
+    expect(await waiting()).toMatchObject({ segments: [segment(2)], version: '9.6' });
+  });
+
   test('a clock that was turned back makes no negative times', async () => {
     ready(segment(1), -3600);
     expect(await lag()).toMatchObject({ segments: 1, seconds: 0 });
