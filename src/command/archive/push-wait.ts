@@ -69,6 +69,7 @@ class PushWait {
   readonly #spool: SpoolPaths;
   readonly #cluster: ClusterIdentity;
   #background: Background | undefined;
+  #failedBefore = false;
   #nextStart = 0;
   #startPause = firstStartPause;
 
@@ -131,7 +132,11 @@ class PushWait {
     const { clock } = this.#session;
     if (clock.monotonic() < this.#nextStart) return;
     const code = this.#background?.exitCode;
-    if (typeof code === 'number' && code !== 0 && this.look() === undefined) throw this.#silentFailure(code);
+    if (typeof code === 'number' && code !== 0 && this.look() === undefined) {
+      // once it may be that another foreground process has cleared what was written
+      if (this.#failedBefore) throw this.#silentFailure(code);
+      this.#failedBefore = true;
+    }
     this.#background = await startBackground(this.#session, [dirname(this.#walFile)], () => {
       makeSpoolPath(this.#spool.out);
       claimSpool(this.#spool, this.#cluster);
