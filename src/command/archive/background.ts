@@ -2,7 +2,6 @@
  * Starts the background process of asynchronous archiving. It gets the archive locks from us, still locked: there is no
  * moment in which another process could take them, and none in which two run.
  */
-import { spawn } from 'node:child_process';
 import { asBackstopError, BackstopError } from '../../base/error.ts';
 import { type Lock, tryLock } from '../../base/lock.ts';
 import { type AnySettings, processArguments } from '../../config/index.ts';
@@ -62,6 +61,8 @@ async function spawnBackground(
     ]),
     argumentsOnly: true,
   });
+  // to load the module takes up to five milliseconds, and most calls start no process
+  const { spawn } = process.getBuiltinModule('node:child_process');
   const child = spawn(process.execPath, [...process.execArgv, program, ...options, ...params], {
     detached: true,
     // the descriptors of the locks stand where run.ts looks for them
