@@ -1,6 +1,7 @@
 /** The background process of archive-get: fetches the next segments into the spool (behaviour, section 5.2). */
 import { asBackstopError, BackstopError } from '../../base/error.ts';
 import { WorkerPool } from '../../parallel/pool.ts';
+import { isWalName } from '../../postgres/wal.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
 import { claimSpool, globalStatus, makeSpoolPath, type SpoolPaths, writeError } from '../spool.ts';
@@ -64,7 +65,14 @@ async function fetchQueue(session: Session<'archive-get'>, paths: SpoolPaths): P
   });
   const run = new PrefetchRun(
     session,
-    { paths, state, segmentSize: walSegmentSize, queue, last: names.at(-1) ?? first },
+    {
+      paths,
+      state,
+      segmentSize: walSegmentSize,
+      queue,
+      last: names.at(-1) ?? first,
+      goesOn: !isWalName(settings.params.at(-1) ?? ''),
+    },
     pool,
     {
       order,

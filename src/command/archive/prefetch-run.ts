@@ -39,6 +39,8 @@ export interface PrefetchPlan {
   readonly queue: QueueState;
   /** Last segment of the queue. */
   readonly last: WalName;
+  /** False for a list of segments: those and no more. */
+  readonly goesOn: boolean;
 }
 
 export class PrefetchRun {
@@ -88,7 +90,7 @@ export class PrefetchRun {
         await this.#fetchGroup(group);
         if (this.#isOver) return;
       }
-      names = await this.#nextNames();
+      names = this.#plan.goesOn ? await this.#nextNames() : [];
       if (names.length === 0) return;
       this.#session.log.detail(`get ${describeNames(names)}`);
     }
