@@ -34,7 +34,8 @@ describe.skipIf(!requireS3Server())('of two repositories one is down half the ti
     proxy = await FaultProxy.start(lab);
     cluster = await TestCluster.create({
       walSegmentSize: 1,
-      settings: { max_wal_size: '64MB', min_wal_size: '4MB', checkpoint_timeout: '30s' },
+      // vacuum writes more WAL in a second than archive_command can be started for
+      settings: { max_wal_size: '64MB', min_wal_size: '4MB', checkpoint_timeout: '30s', autovacuum: 'off' },
     });
     project = runnableProject(cluster.user);
     stanza = new TestStanza(cluster, 'two', {
@@ -92,8 +93,8 @@ describe.skipIf(!requireS3Server())('of two repositories one is down half the ti
       // wakes the archiver, which waits for a minute after three failures
       if (round % 5 === 4) await cluster.sql('select txid_current(), pg_switch_wal()');
     }
-    // what is written in the second between two looks may come on top
-    expect(worst).toBeLessThanOrEqual(limit + 8 * mebibyte);
+    // what is written in the seconds between two runs may come on top
+    expect(worst).toBeLessThanOrEqual(limit + 14 * mebibyte);
 
     const log = readFileSync(join(stanza.folder, 'log/demo-archive-push-async.log'), 'utf8');
     const told = new Set([...log.matchAll(/WARN: dropped WAL file '([0-9A-F]{24})' because/g)].map(([, name]) => name));
