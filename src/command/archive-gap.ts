@@ -58,7 +58,7 @@ async function missingOf(
   { listing, segmentSize }: GapContext,
 ): Promise<ArchiveGap | undefined> {
   const whole = { first, last, segments: count, bytes: size, start, stop };
-  if (!isWalName(first) || !isWalName(last) || first.slice(0, 8) !== last.slice(0, 8)) return whole;
+  if (!isRange(first, last, segmentSize)) return whole;
   const missing: string[] = [];
   const directories = new Map<string, ReadonlySet<string>>();
   for (const name of walNamesBetween(first, last, segmentSize)) {
@@ -71,6 +71,13 @@ async function missingOf(
   const [from, to] = [missing[0], missing.at(-1)];
   if (from === undefined || to === undefined) return undefined;
   return { first: from, last: to, segments: missing.length, bytes: missing.length * segmentSize, start, stop };
+}
+
+/** Names that do not lead from one to the other: the record is damaged, or of a cluster with segments of another size. */
+function isRange(first: string, last: string, segmentSize: number): boolean {
+  if (!isWalName(first) || !isWalName(last) || first.slice(0, 8) !== last.slice(0, 8) || first > last) return false;
+  const perLog = 0x1_0000_0000 / segmentSize;
+  return [first, last].every(name => Number.parseInt(name.slice(16), 16) < perLog);
 }
 
 /** `000000010000000000000004 to 000000010000000000000007`, or the only one. */

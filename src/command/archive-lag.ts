@@ -60,8 +60,8 @@ export async function findWaitingWal(
 }
 
 /**
- * What of the waiting WAL a repository lacks. Of its archive the newest directory is listed, and the one in which the
- * oldest waiting segment would be; what belongs between those two counts as there, since WAL is archived in order.
+ * What of the waiting WAL a repository lacks. Of its archive the newest directory is listed, and those in which the oldest
+ * and the newest waiting segment would be; what belongs between those counts as there, since WAL is archived in order.
  * @param listing undefined for a repository that cannot be read: then all that waits counts
  * @param now seconds since the epoch
  */
@@ -90,7 +90,7 @@ async function findMissing(segments: readonly string[], listing: ArchiveListing)
   const directories = new Set(await listing.directories());
   const newest = [...directories].at(-1);
   const known = new Map<string, ReadonlySet<string>>();
-  for (const directory of new Set([directoryOf(oldest), newest])) {
+  for (const directory of new Set([directoryOf(oldest), directoryOf(segments.at(-1) ?? oldest), newest])) {
     if (directory === undefined || !directories.has(directory)) continue;
     known.set(directory, await archivedSegments(listing, directory));
   }

@@ -6,7 +6,7 @@ import type { Storage } from '../storage/storage.ts';
 import { findWaitingWal, type WaitingWal } from './archive-lag.ts';
 import { type DroppedWal, readDroppedWal } from './dropped-wal.ts';
 import { clusterSettings, openClusterFiles, type RepoSession } from './open.ts';
-import { spoolPaths } from './spool.ts';
+import { isSpoolOf, spoolPaths } from './spool.ts';
 
 export interface LocalArchiver {
   readonly waiting: WaitingWal;
@@ -31,7 +31,7 @@ export async function lookAtArchiver(
   const files = await openClusterFiles(cluster);
   try {
     const waiting = await findWaitingWal(files, cluster.path, settings.values['pg-version-force']);
-    return { waiting, files, dropped: readDropped(settings.values['spool-path'], stanza, tell) };
+    return { waiting, files, dropped: readDropped(settings.values['spool-path'], stanza, waiting, tell) };
   } catch (error) {
     await files.close();
     if (!isBackstopError(error)) throw error;
@@ -67,11 +67,13 @@ export function archiverSettings(
 function readDropped(
   spoolPath: string | undefined,
   stanza: string,
+  cluster: WaitingWal,
   tell: (message: string) => void,
 ): readonly DroppedWal[] {
   if (spoolPath === undefined) return [];
   try {
-    return readDroppedWal(spoolPaths(spoolPath, stanza).root);
+    const paths = spoolPaths(spoolPath, stanza);
+    return isSpoolOf(paths, cluster) ? readDroppedWal(paths.root) : [];
   } catch (error) {
     if (!isBackstopError(error)) throw error;
     tell(error.text);

@@ -164,6 +164,10 @@ export function claimSpool(paths: SpoolPaths, cluster: SpoolCluster): boolean {
     for (const folder of [paths.out, paths.in]) {
       for (const name of spoolNames(folder)) removeSpoolFile(`${folder}/${name}`);
     }
+    // what else is known is of the other cluster, too: what was fetched ahead, and what was dropped
+    for (const name of spoolNames(paths.root)) {
+      if (name !== 'out' && name !== 'in') removeSpoolFile(`${paths.root}/${name}`);
+    }
   }
   makeSpoolPath(paths.root);
   writeStatus(paths.cluster, text);

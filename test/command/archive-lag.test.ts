@@ -109,6 +109,13 @@ describe('lag', () => {
     expect(await waiting()).toMatchObject({ segments: [segment(2)], version: '9.6' });
   });
 
+  test('a newer timeline in the archive, and a segment that everything waits behind', async () => {
+    for (const number of [5, 254, 255, 256, 257]) ready(segment(number));
+    for (const number of [254, 255, 256]) archive(segment(number));
+    archive('000000050000000000000001');
+    expect(await lag()).toMatchObject({ segments: 2, oldest: segment(5) });
+  });
+
   test('a clock that was turned back makes no negative times', async () => {
     ready(segment(1), -3600);
     expect(await lag()).toMatchObject({ segments: 1, seconds: 0 });
@@ -172,5 +179,16 @@ describe('gaps', () => {
     expect(await gaps(range, backup(0, 0))).toMatchObject([{ segments: 17, bytes: 17 }]);
     expect(listed.length).toBeLessThan(20);
     expect(await gaps({ ...range, first: '00000002.history' }, backup(0, 0))).toMatchObject([{ segments: 17 }]);
+  });
+
+  test('a record whose names lead nowhere is told as it stands', async () => {
+    const range = dropped(5, 7);
+    expect(await gaps({ ...range, first: range.last, last: range.first }, backup(2, 3))).toMatchObject([
+      { segments: 3 },
+    ]);
+    // with segments of 64 MiB there is no such name
+    const foreign = { ...range, first: segment(0xa0), last: segment(0xa2) };
+    const context = { listing: listing(), backups: [backup(2, 3)], segmentSize: 64 * mebibyte };
+    expect(await archiveGaps([foreign], context)).toMatchObject([{ first: segment(0xa0), segments: 3 }]);
   });
 });

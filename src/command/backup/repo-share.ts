@@ -36,8 +36,11 @@ export interface Content {
 /** Reads begun ahead of their turn where an answer takes long. */
 const readsAhead = 8;
 
-/** Files that wait for the disk at once: each of them is open. */
+/** Files that wait for the disk or the service at once: each of them is open. */
 const commitsAtOnce = 64;
+
+/** Bytes of files that wait so. */
+const bytesAtOnce = 32 * 1024 * 1024;
 
 export class RepoShare {
   readonly repo: WorkerRepo;
@@ -46,7 +49,9 @@ export class RepoShare {
   readonly #codecs: Codecs;
   /** Called after a failure that is this repository's alone; throws when nobody is left. Absent: failures are thrown. */
   readonly #onFailure: (() => void) | undefined;
-  readonly #commits: Promise<void>[] = [];
+  #commits: Promise<void>[] = [];
+  /** Bytes that they have to make durable. */
+  #committing = 0;
   readonly #maps = new Map<number, Promise<BlockItem[] | undefined>>();
   readonly #ahead: number;
   #mapsBegun = 0;
@@ -133,8 +138,9 @@ export class RepoShare {
       this.results[index] = result;
       return;
     }
-    if (this.#commits.length >= commitsAtOnce) await Promise.all(this.#commits.splice(0));
+    if (this.#commits.length >= commitsAtOnce || this.#committing > bytesAtOnce) await this.#settle();
     this.#commits.push(begun(sink.commit()));
+    this.#committing += result.sizeRepo;
     this.results[index] = this.#spoiled.has(index) ? { ...result, resumeFailed: true } : result;
   }
 
@@ -164,15 +170,25 @@ export class RepoShare {
 
   /** Makes all that was stored durable. A bundle that no file went into is not made. */
   async commit(): Promise<void> {
-    await Promise.all(this.#commits.splice(0));
+    await this.#settle();
     await this.#endBundle();
   }
 
-  /** Drops what is not yet stored. */
+  /**
+   * Drops what is not yet stored. Nothing is on its way any more afterwards: what arrived later would replace what the next
+   * try of the job has stored.
+   */
   async abort(): Promise<void> {
-    await Promise.allSettled(this.#commits.splice(0));
+    await Promise.allSettled(this.#commits);
     await this.#file?.abort();
     await this.#bundle?.sink.abort();
+  }
+
+  /** Waits for all that was stored. */
+  async #settle(): Promise<void> {
+    await Promise.all(this.#commits);
+    this.#commits = [];
+    this.#committing = 0;
   }
 
   #fail(error: unknown): void {

@@ -1,5 +1,7 @@
 /** What check tells of WAL that is on its way to the archive, or never came there. */
 import { formatTime } from '../../base/clock.ts';
+import { isBackstopError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
 import { formatSize } from '../../base/units.ts';
 import type { Cluster } from '../../postgres/cluster.ts';
 import { isWalSegmentFile } from '../../postgres/wal.ts';
@@ -27,7 +29,14 @@ export async function tellLag(session: Session<'check'>, archives: readonly Chec
   const archiver = await lookAtArchiver(session, stanzaOf(session), message => log.warn(message));
   if (archiver === undefined) return;
   try {
-    for (const archive of archives) await tellLagOf(session, archiver, archive);
+    for (const archive of archives) {
+      try {
+        await tellLagOf(session, archiver, archive);
+      } catch (error) {
+        if (!isBackstopError(error)) throw error;
+        log.warn(`unable to find how far ${archive.repo.name} is behind: ${error.text}`);
+      }
+    }
   } finally {
     await archiver.files.close();
   }
@@ -68,7 +77,9 @@ export async function tellFailure(
   primary: Cluster,
   archives: readonly CheckedArchive[] | undefined,
 ): Promise<void> {
-  const { archived, failed, failures } = await primary.archiver();
+  const found = await lookAtStatistics(log, primary);
+  if (found === undefined) return;
+  const { archived, failed, failures } = found;
   if (failed === undefined || (archived !== undefined && archived.time >= failed.time)) return;
   if (archives !== undefined && (await isArchived(failed.wal, archives))) return;
   const last =
@@ -79,6 +90,20 @@ export async function tellFailure(
     `archive_command has failed for '${failed.wal}' at ${at(failed.time)}, ${failures} time(s) in all; ${last}\n` +
       "HINT: the server's log says why.",
   );
+}
+
+/** A server that does not say is not what check was asked about: that is known by now. */
+async function lookAtStatistics(
+  log: Log,
+  primary: Cluster,
+): Promise<Awaited<ReturnType<Cluster['archiver']>> | undefined> {
+  try {
+    return await primary.archiver();
+  } catch (error) {
+    if (!isBackstopError(error)) throw error;
+    log.warn(`unable to ask the server how archiving went: ${error.text}`);
+    return undefined;
+  }
 }
 
 async function isArchived(wal: string, archives: readonly CheckedArchive[]): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** Looks into the repositories for `info`. What is wrong with one stanza or repository becomes part of the answer. */
 import { dirname } from 'node:path/posix';
-import { asBackstopError, BackstopError, isKind } from '../../base/error.ts';
+import { asBackstopError, BackstopError, isBackstopError, isKind } from '../../base/error.ts';
 import { compareBytes } from '../../base/json.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import { ArchiveListing } from '../../repo/archive-listing.ts';
@@ -40,6 +40,8 @@ export interface FindRequest {
   readonly contextOf: (settings: RepoSettings) => StorageContext;
   /** What is known on this host of a stanza's archiving. */
   readonly archiverOf: (stanza: string) => Promise<LocalArchiver | undefined>;
+  /** Is told why something of it is not known. */
+  readonly tell: (message: string) => void;
   /** Seconds since the epoch. */
   readonly now: number;
 }
@@ -150,7 +152,10 @@ async function findInRepo(
   try {
     return { ...finding, ...(await findLag(finding, archiver, listingOf, request.now)) };
   } catch (error) {
-    return failed(finding, error);
+    // what the repository holds is known all the same
+    if (!isBackstopError(error)) throw error;
+    request.tell(`unable to find how far repo${repo.settings.key} is behind: ${error.text}`);
+    return finding;
   }
 }
 

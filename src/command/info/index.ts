@@ -15,13 +15,15 @@ export async function run(session: Session<'info'>): Promise<undefined> {
     throw new BackstopError('option-invalid', "option 'set' cannot be used with option 'detail-level' = 'progress'");
   }
   const named = set === undefined ? {} : { set };
+  // what is not known of it is no fault of the repositories, and whoever reads JSON wants no warning in it
+  const tell = (message: string) => session.log.debug('info::archiver', message);
   const findings = await findStanzas({
     repos: repoSettings(session),
     lockPath,
     progressOnly,
     contextOf: settings => storageContext(session, settings),
-    // what is not known of it is no fault of the repositories, and whoever reads JSON wants no warning in it
-    archiverOf: name => lookAtArchiver(session, name, message => session.log.debug('info::archiver', message)),
+    archiverOf: name => lookAtArchiver(session, name, tell),
+    tell,
     now: Math.floor(session.clock.now() / 1000),
     ...named,
     ...(stanza === undefined ? {} : { stanza }),
