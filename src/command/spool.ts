@@ -55,6 +55,9 @@ export type SpoolStatus =
     }
   | { readonly kind: 'error'; readonly error: BackstopError };
 
+/** Milliseconds to which some file systems round times down. */
+const coarsestTime = 2000;
+
 /** More than this no status says. */
 const longestStatus = 64 * 1024;
 
@@ -239,9 +242,10 @@ function writeStatus(path: string, text: string, notBefore?: number): void {
     try {
       const bytes = Buffer.from(text);
       for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
-      // a moment later than the other file, whose time has more digits than we can set
+      // later than the other file by what the coarsest file systems round down
       if (notBefore !== undefined && fstatSync(descriptor).mtimeMs < notBefore) {
-        futimesSync(descriptor, (notBefore + 1) / 1000, (notBefore + 1) / 1000);
+        const seconds = Math.ceil((notBefore + 1) / coarsestTime) * (coarsestTime / 1000);
+        futimesSync(descriptor, seconds, seconds);
       }
     } finally {
       closeSync(descriptor);

@@ -18,8 +18,11 @@ import { QueueWatch } from './queue-watch.ts';
 const lingerPause = 50;
 const lingerLooks = 5;
 
-/** Milliseconds after which a run that knows of a repository that fails makes room for one that asks it again. */
-const longestRunWithErrors = 60_000;
+/**
+ * Milliseconds after which a run makes room for the next one: it knows the configuration and the repositories as they were
+ * when it began, and stanza commands want its lock.
+ */
+const longestRun = 30_000;
 
 export async function pushInBackground(session: Session<'archive-push'>): Promise<undefined> {
   const { settings } = session;
@@ -73,7 +76,7 @@ async function pushAll(session: Session<'archive-push'>, spool: SpoolPaths, walP
         checkStopFile(session);
         await run.round(waiting, watch);
         looks = 0;
-        if (run.hasErrors && clock.monotonic() - started > longestRunWithErrors) break;
+        if (clock.monotonic() - started > longestRun) break;
       } else {
         // a process that is there already answers sooner than a new one; but what failed is asked again by a new one only
         if (run.hasErrors || ++looks > lingerLooks) break;

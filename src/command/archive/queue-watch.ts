@@ -8,8 +8,11 @@ import { chooseDrops, dropWarning, type HeldFile, noteDrops } from './queue-limi
 /** Milliseconds between two looks. */
 const interval = 1000;
 
-/** Milliseconds that the oldest file may be under way while too much waits behind it. */
+/** Milliseconds that the oldest file may be under way while too much waits behind it, at least. */
 const longestPush = 30_000;
+
+/** Bytes a second of a push that is slow, and still one. */
+const slowestPush = 1e6;
 
 export class QueueWatch {
   readonly #session: Session<'archive-push'>;
@@ -82,7 +85,7 @@ export class QueueWatch {
       if (held <= this.#limit) return;
       const oldest = files.find(({ state }) => state !== 'done');
       if (oldest === undefined) return;
-      if (oldest.state === 'busy' && this.#isStuck(oldest.name)) return;
+      if (oldest.state === 'busy' && this.#isStuck(oldest)) return;
       if (grows || this.#queue.failureOf(oldest.name) !== undefined) {
         this.#drop(chooseDrops(files, this.#limit), sizes.segment);
       }
@@ -92,14 +95,15 @@ export class QueueWatch {
     }
   }
 
-  #isStuck(name: string): boolean {
+  #isStuck({ name, size }: HeldFile): boolean {
+    const longest = longestPush + (size / slowestPush) * 1000;
     const now = this.#session.clock.monotonic();
     if (this.#oldest?.name !== name) this.#oldest = { name, since: now };
-    if (now - this.#oldest.since < longestPush) return false;
+    if (now - this.#oldest.since < longest) return false;
     this.#stuck.abort(
       new BackstopError(
         'file-write',
-        `WAL file '${name}' could not be pushed in ${longestPush / 1000} seconds while more than archive-push-queue-max waits`,
+        `WAL file '${name}' could not be pushed in ${Math.round(longest / 1000)} seconds while more than archive-push-queue-max waits`,
       ),
     );
     return true;

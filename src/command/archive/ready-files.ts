@@ -40,8 +40,12 @@ export interface ReadySizes {
 /** All segments of a cluster are of one size, so that one is asked for it: there may be thousands. */
 export function sizesOf(walPath: string, names: readonly string[]): ReadySizes {
   const sizes = new Map<string, number>();
-  const first = names.find(isWalSegmentFile);
-  const segment = first === undefined ? 0 : sizeOf(`${walPath}/${first}`);
+  let segment = 0;
+  for (const name of names) {
+    // a file that waits may be gone by now
+    if (isWalSegmentFile(name)) segment = sizeOf(`${walPath}/${name}`);
+    if (segment > 0) break;
+  }
   return {
     segment,
     of: name => {

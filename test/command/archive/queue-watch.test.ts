@@ -114,7 +114,7 @@ test('one that is under way for too long ends the push; only then may it go', ()
   expect(signal.aborted).toBe(false);
   vi.advanceTimersByTime(5 * second);
   expect(signal.aborted).toBe(true);
-  expect(String(signal.reason)).toContain(`WAL file '${segment(1)}' could not be pushed in 30 seconds`);
+  expect(String(signal.reason)).toContain(`WAL file '${segment(1)}' could not be pushed in 31 seconds`);
   expect(dropped()).toEqual([]);
   watch?.enforce();
   expect(dropped()).toEqual([1, 2]);
