@@ -22,9 +22,6 @@ const later: Readonly<Record<string, (option: OptionName, command: string) => bo
     /^(pg-(host|local)|cmd-ssh$|compress-level-network$|log-subprocess$|protocol-timeout$|sck-|tcp-keep-alive-(count|interval)$|tls-server-)/.test(
       option,
     ),
-  'asynchronous archiving': (option, command) =>
-    (option === 'spool-path' && command !== 'restore') ||
-    /^archive-(async|get-queue-max|missing-retry|push-batch-size)$/.test(option),
   'features in a trial, of which there is none': option => option === 'beta',
   ...(hasS3Server() ? {} : { 'S3, without a server': option => ofS3.test(option) }),
 };

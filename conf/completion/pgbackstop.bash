@@ -152,7 +152,7 @@ _pgbackstop_commands() {
 # Is an option complete without a value?
 _pgbackstop_switch() {
   case $1 in
-    allow-root | archive-async | archive-check | archive-copy | archive-header-check | archive-missing-retry | archive-mode-check | backup-standby | beta | checksum-page | compress | delta | dry-run | expire-auto | force | help | ignore-missing | link-all | log-subprocess | log-timestamp | neutral-umask | oldest | online | page-header-check | pgN-local | raw | recurse | repoN-block | repoN-bundle | repoN-hardlink | repoN-local | repoN-s3-requester-pays | repoN-storage-verify-tls | repoN-symlink | report | resume | sck-block | sck-keep-alive | start-fast | stop-auto | target-exclusive | verbose | version) return 0 ;;
+    allow-root | archive-async | archive-check | archive-copy | archive-header-check | archive-missing-retry | archive-mode-check | backup-fan-out | backup-standby | beta | checksum-page | compress | delta | dry-run | expire-auto | force | help | ignore-missing | link-all | log-subprocess | log-timestamp | neutral-umask | oldest | online | page-header-check | pgN-local | raw | recurse | repoN-block | repoN-bundle | repoN-hardlink | repoN-local | repoN-s3-requester-pays | repoN-storage-verify-tls | repoN-symlink | report | resume | sck-block | sck-keep-alive | start-fast | stop-auto | target-exclusive | verbose | version) return 0 ;;
   esac
   return 1
 }
@@ -160,7 +160,7 @@ _pgbackstop_switch() {
 # Does an option have a form with --no-?
 _pgbackstop_negate() {
   case $1 in
-    allow-root | archive-async | archive-check | archive-copy | archive-header-check | archive-missing-retry | archive-mode-check | backup-standby | beta | checksum-page | compress | config | delta | expire-auto | link-all | log-subprocess | log-timestamp | neutral-umask | online | page-header-check | pgN-local | repoN-block | repoN-bundle | repoN-hardlink | repoN-local | repoN-s3-requester-pays | repoN-storage-verify-tls | repoN-symlink | resume | sck-block | sck-keep-alive | start-fast | stop-auto) return 0 ;;
+    allow-root | archive-async | archive-check | archive-copy | archive-header-check | archive-missing-retry | archive-mode-check | backup-fan-out | backup-standby | beta | checksum-page | compress | config | delta | expire-auto | link-all | log-subprocess | log-timestamp | neutral-umask | online | page-header-check | pgN-local | repoN-block | repoN-bundle | repoN-hardlink | repoN-local | repoN-s3-requester-pays | repoN-storage-verify-tls | repoN-symlink | resume | sck-block | sck-keep-alive | start-fast | stop-auto) return 0 ;;
   esac
   return 1
 }
@@ -181,7 +181,7 @@ _pgbackstop_options() {
     '' | annotate | backup) options+=' annotation=' ;;&
     '' | archive-get | archive-push) options+=' archive-async spool-path=' ;;&
     '' | archive-push | backup | check) options+=' archive-check archive-mode-check' ;;&
-    '' | backup) options+=' archive-copy checksum-page exclude= expire-auto manifest-save-threshold= page-header-check repoN-block repoN-bundle repoN-bundle-limit= repoN-bundle-size= repoN-hardlink resume start-fast' ;;&
+    '' | backup) options+=' archive-copy backup-fan-out checksum-page exclude= expire-auto manifest-save-threshold= page-header-check repoN-block repoN-bundle repoN-bundle-limit= repoN-bundle-size= repoN-hardlink resume start-fast' ;;&
     '' | expire) options+=' archive-expire-before= dry-run oldest' ;;&
     '' | archive-get) options+=' archive-get-queue-max= archive-missing-retry' ;;&
     '' | archive-push) options+=' archive-header-check archive-push-batch-size= archive-push-queue-max=' ;;&

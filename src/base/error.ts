@@ -80,6 +80,12 @@ export const errorCodes = {
 
 export type ErrorKind = keyof typeof errorCodes;
 
+/** The kind with this exit code; undefined when there is none. */
+export function errorKindOf(code: number): ErrorKind | undefined {
+  for (const kind of Object.keys(errorCodes) as ErrorKind[]) if (errorCodes[kind] === code) return kind;
+  return undefined;
+}
+
 /** An error as plain data: what crosses threads and, later, hosts. */
 export interface PlainError {
   readonly kind: ErrorKind;

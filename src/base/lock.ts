@@ -32,10 +32,14 @@ export interface Progress {
 }
 
 export interface Lock {
+  /** What holds the lock: a process that inherits it shares the lock. Undefined once it is no longer ours. */
+  readonly descriptor: number | undefined;
   /** Replaces what other processes read about us. */
   note(progress: Progress | undefined): void;
   /** Removes the file and frees the lock. */
   release(): void;
+  /** Leaves the lock, and its file, to a process that has inherited the descriptor. */
+  leave(): void;
 }
 
 /**
@@ -43,35 +47,62 @@ export interface Lock {
  * @throws lock-acquire when another process holds it or the file cannot be made
  */
 export function acquireLock(path: string, execId: string): Lock {
+  const lock = take(path, execId, flockSoon);
+  if (lock !== undefined) return lock;
+  throw new BackstopError(
+    'lock-acquire',
+    `unable to acquire lock on file '${path}': Resource temporarily unavailable`,
+    {
+      hint: 'is another pgBackRest process running?',
+    },
+  );
+}
+
+/**
+ * Takes the lock if it is free at this moment.
+ * @returns undefined when somebody else holds it
+ * @throws lock-acquire when the file cannot be made
+ */
+export function tryLock(path: string, execId: string): Lock | undefined {
+  return take(path, execId, descriptor => tryFlock(descriptor, 'exclusive'));
+}
+
+/**
+ * Takes over a lock that the process which started this one holds, and has given us with an open descriptor.
+ * @returns undefined when the descriptor is not that of the lock's file
+ * @throws lock-acquire when the file cannot be written
+ */
+export function adoptLock(path: string, descriptor: number, execId: string): Lock | undefined {
+  return isOpen(descriptor) && sameFile(descriptor, path) ? held(path, descriptor, execId) : undefined;
+}
+
+function take(path: string, execId: string, lock: (descriptor: number) => boolean): Lock | undefined {
   for (;;) {
     const descriptor = openLockFile(path);
     try {
-      if (!flockSoon(descriptor)) {
-        throw new BackstopError(
-          'lock-acquire',
-          `unable to acquire lock on file '${path}': Resource temporarily unavailable`,
-          {
-            hint: 'is another pgBackRest process running?',
-          },
-        );
+      if (!lock(descriptor)) {
+        closeSync(descriptor);
+        return undefined;
       }
     } catch (error) {
       closeSync(descriptor);
       throw error;
     }
     // the holder before us removes its file: between our open and our lock we may have locked what no path names any more
-    if (sameFile(descriptor, path)) {
-      const lock = new HeldLock(path, descriptor, execId);
-      try {
-        lock.write(undefined);
-      } catch (error) {
-        lock.release();
-        throw systemError(error, { other: 'lock-acquire' }, `unable to write lock file '${path}'`);
-      }
-      return lock;
-    }
+    if (sameFile(descriptor, path)) return held(path, descriptor, execId);
     closeSync(descriptor);
   }
+}
+
+function held(path: string, descriptor: number, execId: string): Lock {
+  const lock = new HeldLock(path, descriptor, execId);
+  try {
+    lock.write(undefined);
+  } catch (error) {
+    lock.release();
+    throw systemError(error, { other: 'lock-acquire' }, `unable to write lock file '${path}'`);
+  }
+  return lock;
 }
 
 /** What a lock file says: nobody there, left over, held by someone (content when it can be read). */
@@ -106,6 +137,10 @@ class HeldLock implements Lock {
     this.#path = path;
     this.#descriptor = descriptor;
     this.#execId = execId;
+  }
+
+  get descriptor(): number | undefined {
+    return this.#descriptor;
   }
 
   note(progress: Progress | undefined): void {
@@ -143,9 +178,13 @@ class HeldLock implements Lock {
         throw systemError(error, { other: 'file-remove' }, `unable to remove lock file '${this.#path}'`);
       }
     } finally {
-      closeSync(this.#descriptor);
-      this.#descriptor = undefined;
+      this.leave();
     }
+  }
+
+  leave(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
   }
 }
 
@@ -204,6 +243,16 @@ function tryFlock(descriptor: number, kind: 'exclusive' | 'shared'): boolean {
     hint: 'the flock command of util-linux must be installed and on PATH.',
     ...(result.error === undefined ? {} : { cause: result.error }),
   });
+}
+
+function isOpen(descriptor: number): boolean {
+  try {
+    fstatSync(descriptor);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EBADF') return false;
+    throw error;
+  }
 }
 
 function sameFile(descriptor: number, path: string): boolean {

@@ -28,6 +28,8 @@ export interface Log {
   enabled(level: LogLevel): boolean;
   /** The same log, speaking for worker N (`P01`). */
   worker(process: number): Log;
+  /** The same log, every message prefixed: for one of several that speak at once. */
+  withPrefix(prefix: string): Log;
 }
 
 export interface LogSettings {
@@ -59,7 +61,6 @@ export class ProcessLog implements Log {
     return new ProcessLog(this.#settings, this.#clock, this, process);
   }
 
-  /** The same outputs, every message prefixed. */
   withPrefix(prefix: string): ProcessLog {
     return new ProcessLog({ ...this.#settings, prefix }, this.#clock, this, this.#process);
   }
@@ -225,4 +226,5 @@ export const silentLog: Log = {
   trace: () => undefined,
   enabled: () => false,
   worker: () => silentLog,
+  withPrefix: () => silentLog,
 };

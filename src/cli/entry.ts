@@ -16,10 +16,11 @@ export async function main(argv: readonly string[], environment: NodeJS.ProcessE
     writeAll(1, formatVersion(__VERSION__, 'text'));
     return 0;
   }
-  const { codeCacheFolder, loadProgram } = await import('../base/code-cache.ts');
+  const { loadProgram } = await import('../base/code-cache.ts');
+  const { userCacheFolder } = await import('../base/user-cache.ts');
   // a value of an option may look like a command: then the code of that command serves, less well
   const kind = argv.find(isCommandName) ?? 'other';
-  const loaded = loadProgram(join(__dirname, __PROGRAM__), codeCacheFolder(environment), kind);
+  const loaded = loadProgram(join(__dirname, __PROGRAM__), userCacheFolder(environment), kind);
   const code = await (loaded.exports as typeof program).main(argv, environment, called);
   if (code === 0) loaded.keep();
   return code;

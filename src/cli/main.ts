@@ -18,6 +18,20 @@ export const version = __VERSION__;
  * @returns the exit code
  */
 export async function main(argv: readonly string[], environment: NodeJS.ProcessEnv, program: string): Promise<number> {
+  const code = await runProgram(argv, environment, program);
+  // 1 is an answer: the archive does not have the file
+  if (code < 2 || code > lastPlainCode || !argv.includes('archive-get')) return code;
+  const { endsRecoveryOnFailure } = await import('../postgres/recovery-mode.ts');
+  return endsRecoveryOnFailure(process.cwd()) ? code + notTheEnd : code;
+}
+
+/** A server in recovery takes exit codes of restore_command up to this one for the end of WAL, opens, and loses the rest. */
+const lastPlainCode = 125;
+
+/** Added to the code of an error, so that the server stops instead. */
+const notTheEnd = 128;
+
+async function runProgram(argv: readonly string[], environment: NodeJS.ProcessEnv, program: string): Promise<number> {
   let loaded: Loaded;
   try {
     loaded = load(argv, environment, program);
@@ -35,12 +49,19 @@ export async function main(argv: readonly string[], environment: NodeJS.ProcessE
     }
     case 'run': {
       const { runCommand } = await import('./run.ts');
-      return runCommand(loaded.settings, {
+      return await runCommand(loaded.settings, {
         version,
         threadFile: join(__dirname, 'thread.cjs'),
         warnings: loaded.warnings,
         afterBegin: loaded.afterBegin,
         stanzas: loaded.stanzas,
+        call: {
+          argv,
+          environment,
+          file: __filename,
+          began: systemClock.now() - process.uptime() * 1000,
+          places: loaded.places,
+        },
       });
     }
   }

@@ -3,14 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { setPriority } from 'node:os';
 import { systemClock } from '../base/clock.ts';
 import { asBackstopError, BackstopError } from '../base/error.ts';
-import { acquireLock, type Lock } from '../base/lock.ts';
+import { acquireLock, adoptLock, type Lock } from '../base/lock.ts';
 import { type LogLevel, ProcessLog, writeAll, writeResult } from '../base/log.ts';
 import { formatSize } from '../base/units.ts';
 import { commandModules } from '../command/index.ts';
-import type { CommandModule, Session } from '../command/session.ts';
+import { firstInherited, lockPaths } from '../command/lock-paths.ts';
+import { logFile } from '../command/log-file.ts';
+import type { CommandModule, Session, SpoolAnswer } from '../command/session.ts';
 import { describeRequests, StoreRequests } from '../command/store-requests.ts';
-import { commands, type RunCommand } from '../config/command.ts';
+import { commandRoleName, commands, type RunCommand } from '../config/command.ts';
 import { type AfterBegin, formatOptions, formatParams, type Settings } from '../config/index.ts';
+import type { Call } from './first-step.ts';
 
 export interface RunContext {
   readonly version: string;
@@ -21,6 +24,7 @@ export interface RunContext {
   readonly afterBegin: AfterBegin;
   /** Stanzas that the configuration files name. */
   readonly stanzas: readonly string[];
+  readonly call: Call;
 }
 
 /** @returns the exit code; never throws */
@@ -47,20 +51,20 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
   const rule = commands[settings.command];
   const line = (text: string) => (rule.logLevel === 'info' ? log.info(text) : log.debug('cli::run', text));
   /** What runs now, and since when. */
-  let current: { readonly command: RunCommand; readonly started: number } = { command: settings.command, started };
+  let current = { name: commandRoleName(settings.command, settings.role), started };
 
-  const end = (outcome: { readonly code: number; readonly error?: BackstopError }): void => {
+  const end = (outcome: CommandOutcome): void => {
     if (outcome.error !== undefined) log.error(outcome.error);
     if (!begun) return;
     const duration = timestamp ? ` (${Math.round(clock.monotonic() - current.started)}ms)` : '';
     line(
       outcome.error === undefined
-        ? `${current.command} command end: completed successfully${duration}`
-        : `${current.command} command end: aborted with exception [${String(outcome.code).padStart(3, '0')}]`,
+        ? `${current.name} command end: completed successfully${duration}`
+        : `${current.name} command end: aborted with exception [${String(outcome.code).padStart(3, '0')}]`,
     );
   };
-  /** Ends the command in the log, frees the locks. After it nothing is said any more. */
-  const finish = (outcome: { readonly code: number; readonly error?: BackstopError }): number => {
+  /** Ends the command in the log, frees the locks. After it nothing is said any more. @returns the code of the process */
+  const finish = (outcome: CommandOutcome, code = outcome.code): number => {
     if (begun) for (const text of describeRequests(requests.summaries())) log.detail(text);
     end(outcome);
     for (const lock of held.reverse()) {
@@ -73,7 +77,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     }
     held.length = 0;
     log.closeFile();
-    return outcome.code;
+    return code;
   };
   endOnSignals(signal => {
     const error = new BackstopError('term', `terminated on signal ${signal}`);
@@ -87,7 +91,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     const execId = values['exec-id'] ?? `${process.pid}-${randomBytes(4).toString('hex')}`;
     const logFileRoles: readonly string[] = rule.logFileRoles;
     if (logFileRoles.includes(settings.role) || settings.source('log-level-file') === 'argument') {
-      log.openFile(`${values['log-path']}/${values.stanza ?? 'all'}-${settings.command}.log`);
+      log.openFile(logFile(settings));
     }
     begun = true;
     line(beginLine(settings, context.version, execId));
@@ -95,6 +99,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     for (const warning of context.afterBegin.warnings) log.warn(warning);
     if (context.afterBegin.error !== undefined) throw context.afterBegin.error;
     const afterwards: Settings[] = [];
+    const answers: SpoolAnswer[] = [];
     const session: Session = {
       settings,
       log,
@@ -112,16 +117,28 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       requests,
       print: writeResult,
       afterwards: next => void afterwards.push(next as unknown as Settings),
+      answeredFromSpool: answer => void answers.push(answer),
     };
-    let code = await runModule(session);
+    let outcome = await outcomeOf(session);
+    const codes = [outcome.code];
     for (const next of afterwards) {
-      end({ code: 0 });
+      end(outcome);
       session.progress(undefined);
-      current = { command: next.command, started: clock.monotonic() };
+      current = { name: commandRoleName(next.command, next.role), started: clock.monotonic() };
       line(beginLine(next, context.version, execId));
-      code = await runModule({ ...session, settings: next });
+      outcome = await outcomeOf({ ...session, settings: next });
+      codes.push(outcome.code);
     }
-    return finish({ code: code ?? 0 });
+    const [answer] = answers;
+    const warned = context.warnings.length > 0 || context.afterBegin.warnings.length > 0;
+    if (answer !== undefined && codes[0] === 0 && !warned) {
+      const { keepFirstStep } = await import('./first-step.ts');
+      keepFirstStep(settings, answer, context.call);
+    }
+    return finish(
+      outcome,
+      codes.find(code => code !== 0),
+    );
   } catch (thrown) {
     const error = asBackstopError(thrown);
     return finish({ code: error.code, error });
@@ -129,8 +146,23 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
 }
 
 function beginLine(settings: Settings, version: string, execId: string): string {
-  const role = settings.role === 'main' ? '' : `:${settings.role}`;
-  return `${settings.command}${role} command begin ${version}:${formatParams(settings)}${formatOptions(settings, execId)}`;
+  const name = commandRoleName(settings.command, settings.role);
+  return `${name} command begin ${version}:${formatParams(settings)}${formatOptions(settings, execId)}`;
+}
+
+/** How a command has ended. */
+interface CommandOutcome {
+  readonly code: number;
+  readonly error?: BackstopError;
+}
+
+async function outcomeOf(session: Session): Promise<CommandOutcome> {
+  try {
+    return { code: (await runModule(session)) ?? 0 };
+  } catch (thrown) {
+    const error = asBackstopError(thrown);
+    return { code: error.code, error };
+  }
 }
 
 /** @throws feature-not-supported for a command that is known, but not built */
@@ -169,23 +201,18 @@ function takePriority(priority: number): void {
 }
 
 /**
- * Takes the locks of a command: one per kind and repository, in a fixed order.
- *
- * Beside the names of level 2.59.1 (`demo-backup-1.lock`) the older name without a repository key is taken too, which
- * Debian's 2.45 uses: somebody who moves from one to the other must not get two backups at once.
+ * Takes the locks of a command. A process that was started with them in its hands takes those over: there is no moment
+ * in which nobody holds them.
  */
 function takeLocks(settings: Settings, execId: string): Lock[] {
   const rule = commands[settings.command];
   const roles: readonly string[] = rule.lockRoles;
-  if (rule.lock === 'none' || !roles.includes(settings.role)) return [];
-  const kinds = rule.lock === 'all' ? ['archive', 'backup', 'restore'] : [rule.lock];
-  const keys = settings.values.repo === undefined ? settings.repos.map(repo => repo.key) : [settings.values.repo];
+  if (!roles.includes(settings.role)) return [];
   const locks: Lock[] = [];
   try {
-    for (const kind of kinds) {
-      const base = `${settings.values['lock-path']}/${settings.values.stanza}-${kind}`;
-      for (const key of keys) locks.push(acquireLock(`${base}-${key}.lock`, execId));
-      locks.push(acquireLock(`${base}.lock`, execId));
+    for (const [index, path] of lockPaths(settings, rule.lock).entries()) {
+      const inherited = settings.role === 'main' ? undefined : adoptLock(path, firstInherited + index, execId);
+      locks.push(inherited ?? acquireLock(path, execId));
     }
   } catch (error) {
     for (const lock of locks) lock.release();

@@ -1,15 +1,21 @@
 /** The entry of worker threads: opens what the command's jobs need, then serves jobs. */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { GetThreadData } from '../command/archive/get-job.ts';
+import type { PushThreadData } from '../command/archive/push-job.ts';
 import type { BackupThreadData } from '../command/backup/job.ts';
 import type { RestoreThreadData } from '../command/restore/job.ts';
 import type { VerifyThreadData } from '../command/verify/job.ts';
 import { serveJobs } from '../parallel/thread-port.ts';
 
 /** The jobs of each command. A new command with jobs is one line here. */
-type ThreadData = BackupThreadData | RestoreThreadData | VerifyThreadData;
+type ThreadData = PushThreadData | GetThreadData | BackupThreadData | RestoreThreadData | VerifyThreadData;
 
 async function openJobs(data: ThreadData) {
   switch (data.command) {
+    case 'archive-push':
+      return (await import('../command/archive/push-job.ts')).openPushJobs(data);
+    case 'archive-get':
+      return (await import('../command/archive/get-job.ts')).openGetJobs(data);
     case 'backup':
       return (await import('../command/backup/worker.ts')).openBackupJobs(data);
     case 'restore':

@@ -2,16 +2,15 @@
  * gz: normal form is one gzip member (RFC 1952) without name and time; raw form is a zlib stream (RFC 1950), not a
  * headerless one. Readers of repositories take the first member only, so exactly one is written, and one is read.
  */
-import zlib from 'node:zlib';
 import { BackstopError } from '../base/error.ts';
-import { type NodeCodecs, Z_FINISH, Z_NO_FLUSH } from './node-zlib.ts';
+import { type NodeCodecs, nodeZlib, Z_FINISH, Z_NO_FLUSH } from './node-zlib.ts';
 import type { Emit, Step } from './step.ts';
 
 /** @param level -1 (zlib's default) to 9 */
 export function openGzip(level: number, raw: boolean, codecs: NodeCodecs): Step {
   const options = { level, memLevel: 9, windowBits: 15 };
   const key = `deflate ${level} ${raw}`;
-  const codec = codecs.take(key, () => (raw ? zlib.createDeflate(options) : zlib.createGzip(options)));
+  const codec = codecs.take(key, () => (raw ? nodeZlib().createDeflate(options) : nodeZlib().createGzip(options)));
   const output = codecs.buffers.take();
   const write = (flush: number, chunk: Uint8Array, emit: Emit): void => {
     const left = codec.write(flush, chunk, output, emit);
@@ -31,7 +30,7 @@ export function openGzip(level: number, raw: boolean, codecs: NodeCodecs): Step 
 export function openGunzip(raw: boolean, codecs: NodeCodecs): Step {
   const key = `inflate ${raw}`;
   // Node's own gunzip goes on with a second member and cannot tell that one ended; the deflate stream alone can
-  const codec = codecs.take(key, () => (raw ? zlib.createInflate() : zlib.createInflateRaw()));
+  const codec = codecs.take(key, () => (raw ? nodeZlib().createInflate() : nodeZlib().createInflateRaw()));
   const output = codecs.buffers.take();
   const header = raw ? undefined : new HeaderReader();
   const trailer = Buffer.alloc(raw ? 0 : 8);
@@ -43,7 +42,7 @@ export function openGunzip(raw: boolean, codecs: NodeCodecs): Step {
   const inflate = (flush: number, chunk: Uint8Array, emit: Emit): number => {
     const left = codec.write(flush, chunk, output, plain => {
       if (!raw) {
-        crc = zlib.crc32(plain, crc);
+        crc = nodeZlib().crc32(plain, crc);
         size = (size + plain.length) >>> 0;
       }
       emit(plain);

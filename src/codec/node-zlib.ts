@@ -3,7 +3,6 @@
  * at once); the handle below its stream classes does both, is what `gzipSync` itself uses, and has had this shape from
  * Node 8 to 26. Nothing else in the project knows of it.
  */
-import zlib from 'node:zlib';
 import { BackstopError } from '../base/error.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { Emit } from './step.ts';
@@ -121,4 +120,9 @@ export function nodeCodecs(buffers: BufferPool): NodeCodecs {
   };
 }
 
-export const { Z_NO_FLUSH, Z_FINISH } = zlib.constants;
+/** node:zlib, when somebody needs it: to load it takes up to four milliseconds, which lz4 need not spend. */
+export const nodeZlib = () => process.getBuiltinModule('node:zlib');
+
+/** Flush modes, as zlib.h has them. */
+export const Z_NO_FLUSH = 0;
+export const Z_FINISH = 4;

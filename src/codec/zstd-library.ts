@@ -3,9 +3,8 @@
  * Node 20 without that one a prebuilt encoder with a decoder in JavaScript (right, but several times slower to restore).
  */
 import { createRequire } from 'node:module';
-import zlib from 'node:zlib';
 import { BackstopError } from '../base/error.ts';
-import type { NodeCodecs } from './node-zlib.ts';
+import { type NodeCodecs, nodeZlib } from './node-zlib.ts';
 import type { Emit, Step } from './step.ts';
 
 export type ZstdEngine = 'node' | 'zstd-napi' | 'portable';
@@ -43,7 +42,7 @@ interface NodeZstd {
 }
 
 function nodeLibrary(codecs: NodeCodecs): ZstdLibrary | undefined {
-  const { createZstdCompress, createZstdDecompress, constants } = zlib as unknown as NodeZstd;
+  const { createZstdCompress, createZstdDecompress, constants } = nodeZlib() as unknown as NodeZstd;
   const { ZSTD_c_compressionLevel: parameter, ZSTD_e_continue: more, ZSTD_e_end: finish } = constants;
   if (createZstdCompress === undefined || createZstdDecompress === undefined) return undefined;
   if (parameter === undefined || more === undefined || finish === undefined) return undefined;

@@ -29,10 +29,25 @@ export interface Session<C extends CommandName = RunCommand> {
   /** Writes to standard output, for commands whose result is text. */
   readonly print: (text: string) => void;
   /**
-   * Has another command run after this one has ended well (expire after backup): under the same locks, with begin and end
-   * lines of its own. Its failure is the failure of the process.
+   * Has another command run after this one, whether that ends well or not (expire after backup): under the same locks, with
+   * begin and end lines of its own. The first failure is the failure of the process.
    */
   readonly afterwards: <D extends RunCommand>(settings: Settings<D>) => void;
+  /**
+   * Tells that there was nothing to do but to look into the spool, and nothing to say: the next call of this kind may be
+   * answered without the program (cli/first-step.ts).
+   */
+  readonly answeredFromSpool: (answer: SpoolAnswer) => void;
+}
+
+/** An answer of archive-push or archive-get that was found in the spool. */
+export interface SpoolAnswer {
+  /** `out` or `in` of the stanza. */
+  readonly folder: string;
+  /** The data directory of the cluster that the spool is of. */
+  readonly clusterPath: string;
+  /** archive-get: while the segment so many ahead is in the spool, the background process need not be started. */
+  readonly queue?: { readonly ahead: number; readonly segmentSize: number };
 }
 
 /** A command's module: what `command/index.ts` loads when it is asked for. */

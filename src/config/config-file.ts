@@ -17,26 +17,35 @@ const includeName = 'conf.d';
 /** Where the file was before it got a directory of its own. */
 const formerFile = '/etc/pgbackrest.conf';
 
+/** Where configuration was looked for: absolute or relative path of a file or directory, and whether it was there. */
+export type ConfigPlaces = ReadonlyMap<string, boolean>;
+
 /**
  * Reads the files that `config`, `config-path` and `config-include-path` select (command line or environment).
  * A file that was asked for must exist; a default one need not.
+ * @param places told where was looked
  * @returns undefined when there is no file at all
  * @throws file-missing, file-open, file-read, path-missing, path-open, format
  */
-export function readConfigFiles(given: GivenOptions): Ini | undefined {
+export function readConfigFiles(given: GivenOptions, places = new Map<string, boolean>()): Ini | undefined {
   const config = given.get('config', noKey);
   const file = given.get('config', noKey)?.texts[0];
   const include = given.get('config-include-path', noKey)?.texts[0];
   const path = given.get('config-path', noKey)?.texts[0];
   const ini: Ini = new Map();
   let found = false;
+  const look = <T>(place: string, read: (place: string) => T | undefined): T | undefined => {
+    const content = read(place);
+    places.set(place, content !== undefined);
+    return content;
+  };
 
   if (config?.negated !== true) {
     const content =
       file === undefined
-        ? (readOptional(`${path ?? defaultPath}/${fileName}`) ??
-          (path === undefined ? readOptional(formerFile) : undefined))
-        : readRequired(file);
+        ? (look(`${path ?? defaultPath}/${fileName}`, readOptional) ??
+          (path === undefined ? look(formerFile, readOptional) : undefined))
+        : look(file, readRequired);
     if (content !== undefined) {
       found = true;
       parseIni(content, ini, withoutSecret);
@@ -45,15 +54,13 @@ export function readConfigFiles(given: GivenOptions): Ini | undefined {
 
   const includes =
     include !== undefined
-      ? listIncludes(include, true)
-      : path !== undefined
-        ? listIncludes(`${path}/${includeName}`, false)
-        : config === undefined
-          ? listIncludes(`${defaultPath}/${includeName}`, false)
-          : [];
-  for (const name of includes) {
+      ? look(include, place => listIncludes(place, true))
+      : path !== undefined || config === undefined
+        ? look(`${path ?? defaultPath}/${includeName}`, place => listIncludes(place, false))
+        : undefined;
+  for (const name of includes ?? []) {
     // a file may go away between listing and reading
-    const content = readOptional(name);
+    const content = look(name, readOptional);
     if (content === undefined) continue;
     found = true;
     parseIni(content, ini, withoutSecret);
@@ -83,14 +90,14 @@ function readOptional(file: string): Buffer | undefined {
   }
 }
 
-/** The `*.conf` files of a directory in name order. */
-function listIncludes(path: string, required: boolean): readonly string[] {
+/** The `*.conf` files of a directory in name order; undefined when there is no directory. */
+function listIncludes(path: string, required: boolean): readonly string[] | undefined {
   let entries: Dirent[];
   try {
     entries = readdirSync(path, { withFileTypes: true });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      if (!required) return [];
+      if (!required) return undefined;
       throw new BackstopError('path-missing', `unable to list file info for missing path '${path}'`, {
         hint: 'is the path of --config-include-path right?',
       });

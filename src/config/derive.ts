@@ -2,7 +2,7 @@
 import { crossCheck } from './check.ts';
 import type { CommandRole, RunCommand } from './command.ts';
 import { texts } from './format.ts';
-import { GivenOptions } from './given.ts';
+import { GivenOptions, noKey } from './given.ts';
 import { resolve } from './resolve.ts';
 import { ResolvedSettings, resolvedOf } from './resolved-settings.ts';
 import type { AnySettings, Settings } from './settings.ts';
@@ -16,7 +16,12 @@ import { optionIsValid, optionRule } from './table.ts';
 export function deriveSettings<C extends RunCommand>(
   settings: AnySettings,
   command: C,
-  options: { readonly role?: CommandRole; readonly params?: readonly string[] } = {},
+  options: {
+    readonly role?: CommandRole;
+    readonly params?: readonly string[];
+    /** Number of the repository that the command is confined to. */
+    readonly repo?: number;
+  } = {},
 ): Settings<C> {
   const from = resolvedOf(settings);
   const { role = 'main', params = [] } = options;
@@ -32,6 +37,9 @@ export function deriveSettings<C extends RunCommand>(
         texts: optionRule(name).type === 'boolean' ? [] : texts(slot),
       });
     }
+  }
+  if (options.repo !== undefined) {
+    given.set('repo', noKey, { source: 'argument', negated: false, reset: false, texts: [String(options.repo)] });
   }
   const resolved = resolve({ command, role, help: false, params, given }, from.program, () => undefined);
   crossCheck(resolved);

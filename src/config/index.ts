@@ -12,6 +12,7 @@ export {
   type RunCommand,
 } from './command.ts';
 export { ConfigError, type ConfigStage, configStage } from './config-error.ts';
+export type { ConfigPlaces } from './config-file.ts';
 export { deriveSettings } from './derive.ts';
 export {
   type ArgumentsRequest,

@@ -4,7 +4,7 @@ import { type CommandLine, parseArguments } from './argv.ts';
 import { type AfterBegin, crossCheck } from './check.ts';
 import type { CommandName } from './command.ts';
 import { ConfigError, invalidOption } from './config-error.ts';
-import { readConfigFiles, readSections, stanzaNames } from './config-file.ts';
+import { type ConfigPlaces, readConfigFiles, readSections, stanzaNames } from './config-file.ts';
 import { readEnvironment } from './environment.ts';
 import { noKey } from './given.ts';
 import { findOption } from './option-name.ts';
@@ -35,6 +35,7 @@ export type Loaded =
       readonly afterBegin: AfterBegin;
       /** The stanzas that the configuration files name. */
       readonly stanzas: readonly string[];
+      readonly places: ConfigPlaces;
     }
   | { readonly kind: 'help'; readonly request: HelpRequest; readonly warnings: readonly string[] }
   | { readonly kind: 'version'; readonly output: 'text' | 'num' };
@@ -68,10 +69,11 @@ function loadLine(
 ): Loaded {
   const { command, role, given } = line;
   let stanzas: readonly string[] = [];
+  const places = new Map<string, boolean>();
   // help and version must work whatever the environment and the files hold
   if (command !== 'help' && command !== 'version') {
     readEnvironment(environment, command, role, given, warn);
-    const ini = readConfigFiles(given);
+    const ini = readConfigFiles(given, places);
     if (ini !== undefined) {
       readSections(ini, command, role, given, warn);
       stanzas = stanzaNames(ini);
@@ -97,6 +99,7 @@ function loadLine(
     warnings: role === 'main' ? [...warnings] : [],
     afterBegin,
     stanzas,
+    places,
   };
 }
 

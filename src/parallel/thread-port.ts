@@ -50,8 +50,17 @@ async function run(
     try {
       return await handler(request.input as never);
     } catch (error) {
-      if (attempt >= retry.count || !isKind(error, ...passing)) throw error;
-      if (attempt > 0) await new Promise(resolve => setTimeout(resolve, retry.interval));
+      if (!(await shallRetry(error, attempt, retry))) throw error;
     }
   }
+}
+
+/**
+ * Whether a failure may pass and work is to be tried again. Waits before it says so.
+ * @param attempt how often it was tried again before
+ */
+export async function shallRetry(error: unknown, attempt: number, retry: RetrySettings): Promise<boolean> {
+  if (attempt >= retry.count || !isKind(error, ...passing)) return false;
+  if (attempt > 0) await new Promise(resolve => setTimeout(resolve, retry.interval));
+  return true;
 }

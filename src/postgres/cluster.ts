@@ -10,6 +10,7 @@ import { type ConnectionConfig, DatabaseSession, type Row } from './client.ts';
 import { type ControlData, readControl } from './control.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
 import {
+  archiverQuery,
   checkpointReachedQuery,
   currentWalQuery,
   databaseQuery,
@@ -71,6 +72,22 @@ export interface Tablespace {
   readonly name: string;
 }
 
+/** What the server knows of its archive_command. */
+export interface ArchiverState {
+  /** The last file that was archived; absent when none was. */
+  readonly archived?: ArchiverEvent;
+  /** The last file that could not be archived; absent when there was none. */
+  readonly failed?: ArchiverEvent;
+  /** How often archive_command has failed since these numbers were reset. */
+  readonly failures: number;
+}
+
+export interface ArchiverEvent {
+  readonly wal: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+}
+
 export interface Cluster {
   readonly key: number;
   readonly version: PostgresVersion;
@@ -99,6 +116,7 @@ export interface Cluster {
   currentWal(): Promise<WalName>;
   databases(): Promise<Database[]>;
   tablespaces(): Promise<Tablespace[]>;
+  archiver(): Promise<ArchiverState>;
   /** The server's time in milliseconds since the epoch. */
   time(): Promise<number>;
   /**
@@ -302,6 +320,18 @@ class LocalCluster implements Cluster {
   async tablespaces(): Promise<Tablespace[]> {
     const rows = await this.#session.rows(tablespaceQuery);
     return rows.map(row => ({ oid: number(row, 'oid'), name: text(row, 'name') }));
+  }
+
+  async archiver(): Promise<ArchiverState> {
+    const row = await this.#session.row(archiverQuery);
+    const event = (name: 'archived' | 'failed'): ArchiverEvent | undefined =>
+      row[name] === null ? undefined : { wal: text(row, name), time: number(row, `${name}_at`) };
+    const [archived, failed] = [event('archived'), event('failed')];
+    return {
+      ...(archived === undefined ? {} : { archived }),
+      ...(failed === undefined ? {} : { failed }),
+      failures: number(row, 'failures'),
+    };
   }
 
   async time(): Promise<number> {

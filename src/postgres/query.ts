@@ -68,6 +68,13 @@ export const databaseQuery = `select oid::oid as oid, datname::text as name,
 /** oid, name */
 export const tablespaceQuery = 'select oid::oid as oid, spcname::text as name from pg_catalog.pg_tablespace';
 
+/** archived, failed: names of WAL; archived_at, failed_at: milliseconds since the epoch; null where there was none; failures */
+export const archiverQuery = `select last_archived_wal::text as archived,
+  (extract(epoch from last_archived_time) * 1000)::bigint as archived_at,
+  last_failed_wal::text as failed, (extract(epoch from last_failed_time) * 1000)::bigint as failed_at,
+  failed_count::bigint as failures
+  from pg_catalog.pg_stat_archiver`;
+
 /** time, in milliseconds since the epoch */
 export const timeQuery = 'select (extract(epoch from pg_catalog.clock_timestamp()) * 1000)::bigint as time';
 

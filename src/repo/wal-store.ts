@@ -187,8 +187,11 @@ function groupBySegment(list: readonly ArchivedWal[]): Map<WalName, ArchivedWal[
   return groups;
 }
 
-/** Two contents for one segment: no one can say which is the right one. */
-function checkDuplicates(segment: string, copies: readonly ArchivedWal[]): void {
+/**
+ * Two contents for one segment: no one can say which is the right one.
+ * @throws archive-duplicate
+ */
+export function checkDuplicates(segment: string, copies: readonly ArchivedWal[]): void {
   if (new Set(copies.map(copy => copy.checksum)).size < 2) return;
   throw new BackstopError(
     'archive-duplicate',

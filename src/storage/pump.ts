@@ -15,14 +15,27 @@ export interface OpenPipeline {
  * @param open makes the pipeline over the function that takes its output
  * @param buffer reused for every read
  */
-export async function pump(
+export function pump(
   source: ByteSource,
   open: (emit: Emit) => OpenPipeline,
   sink: Pick<ByteSink, 'write'>,
   buffer: Uint8Array,
 ): Promise<void> {
+  return pumpInto(source, into => open(into(sink)), buffer);
+}
+
+/**
+ * As pump(), for a pipeline that ends in several sinks. The slowest one paces: nothing is read before all have taken what
+ * was read before.
+ * @param open makes the pipeline; the function that it is given makes what takes the bytes for a sink
+ */
+export async function pumpInto(
+  source: ByteSource,
+  open: (into: (sink: Pick<ByteSink, 'write'>) => Emit) => OpenPipeline,
+  buffer: Uint8Array,
+): Promise<void> {
   let pressure: Promise<void> | undefined;
-  const pipeline = open(chunk => {
+  const pipeline = open(sink => chunk => {
     const waiting = sink.write(chunk);
     if (waiting === undefined) return;
     pressure = pressure === undefined ? waiting : Promise.all([pressure, waiting]).then(() => undefined);

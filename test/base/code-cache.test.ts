@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { codeCacheFolder } from '../../src/base/code-cache.ts';
+import { userCacheFolder } from '../../src/base/user-cache.ts';
 
 let root: string;
 let cacheHome: string;
@@ -44,7 +44,8 @@ function onlyKept(): string {
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'code-cache-'));
   const outfile = join(root, 'code-cache.cjs');
-  buildSync({ entryPoints: ['src/base/code-cache.ts'], bundle: true, platform: 'node', format: 'cjs', outfile });
+  const contents = ['code-cache', 'user-cache'].map(name => `export * from './src/base/${name}.ts';`).join('\n');
+  buildSync({ stdin: { contents, resolveDir: '.' }, bundle: true, platform: 'node', format: 'cjs', outfile });
   writeFileSync(
     join(root, 'program-1.cjs'),
     `(function (exports, require) {
@@ -54,8 +55,8 @@ beforeAll(() => {
   );
   writeFileSync(
     join(root, 'load.cjs'),
-    `const { codeCacheFolder, loadProgram } = require('./code-cache.cjs');
-     const program = loadProgram(${JSON.stringify(join(root, 'program-1.cjs'))}, codeCacheFolder(process.env), 'info');
+    `const { loadProgram, userCacheFolder } = require('./code-cache.cjs');
+     const program = loadProgram(${JSON.stringify(join(root, 'program-1.cjs'))}, userCacheFolder(process.env), 'info');
      console.log(JSON.stringify({ answer: program.exports.answer(), cached: program.cached }));
      program.keep();`,
   );
@@ -125,7 +126,7 @@ describe('compiled code', () => {
     for (const HOME of ['', 'relative']) {
       expect(load({ XDG_CACHE_HOME: undefined, HOME })).toEqual({ answer: 42, cached: false });
     }
-    expect(codeCacheFolder({ HOME: 'relative' })).toBeUndefined();
+    expect(userCacheFolder({ HOME: 'relative' })).toBeUndefined();
     expect(existsSync('.cache/pgbackstop')).toBe(false);
     expect(existsSync('relative')).toBe(false);
   });
@@ -146,8 +147,8 @@ describe('compiled code', () => {
   });
 
   test('lies in the cache folder of the user', () => {
-    expect(codeCacheFolder({ XDG_CACHE_HOME: '/var/cache/me' })).toBe('/var/cache/me/pgbackstop');
-    expect(codeCacheFolder({ XDG_CACHE_HOME: 'relative' })).toMatch(/^\/.*\/\.cache\/pgbackstop$/);
-    expect(codeCacheFolder({ NODE_DISABLE_COMPILE_CACHE: '1' })).toBeUndefined();
+    expect(userCacheFolder({ XDG_CACHE_HOME: '/var/cache/me' })).toBe('/var/cache/me/pgbackstop');
+    expect(userCacheFolder({ XDG_CACHE_HOME: 'relative' })).toMatch(/^\/.*\/\.cache\/pgbackstop$/);
+    expect(userCacheFolder({ NODE_DISABLE_COMPILE_CACHE: '1' })).toBeUndefined();
   });
 });

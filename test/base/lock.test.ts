@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { acquireLock, inspectLock } from '../../src/base/lock.ts';
+import { acquireLock, adoptLock, inspectLock, tryLock } from '../../src/base/lock.ts';
 
 let folder: string;
 let program: string;
@@ -17,8 +17,9 @@ beforeAll(() => {
   const source = join(folder, 'hold.ts');
   writeFileSync(
     source,
-    `import { acquireLock } from '${join(process.cwd(), 'src/base')}/lock.ts';
-     const lock = acquireLock(process.argv[2], '1-abc');
+    `import { acquireLock, adoptLock } from '${join(process.cwd(), 'src/base')}/lock.ts';
+     const lock = process.argv[3] === 'adopt' ? adoptLock(process.argv[2], 3, '1-abc') : acquireLock(process.argv[2], '1-abc');
+     if (lock === undefined) throw new Error('nothing to adopt');
      lock.note({ percentComplete: 1234, size: 100, sizeComplete: 12 });
      process.stdout.write('held');
      setInterval(() => {}, 1000);
@@ -151,5 +152,35 @@ describe('a lock', () => {
   it('whose file cannot be made is an error that names it', () => {
     writeFileSync(join(folder, 'plain'), '');
     expect(() => acquireLock(join(folder, 'plain/x.lock'), '1-a')).toThrow(/unable to .*plain/);
+  });
+});
+
+describe('a lock that is handed to another process', () => {
+  it('is never free: the other has it before we let go', async () => {
+    const path = fresh();
+    const lock = tryLock(path, '1-ours');
+    if (lock?.descriptor === undefined) throw new Error('not locked');
+    const heir = spawn(process.execPath, [program, path, 'adopt'], {
+      stdio: ['ignore', 'pipe', 'inherit', lock.descriptor],
+    });
+    lock.leave();
+    expect(lock.descriptor).toBeUndefined();
+    // also before the other has begun to look for it
+    expect(tryLock(path, '2-third')).toBeUndefined();
+    if (heir.stdout === null) throw new Error('no output');
+    await once(heir.stdout, 'data');
+    expect(tryLock(path, '2-third')).toBeUndefined();
+    expect(inspectLock(path)).toMatchObject({ state: 'held', content: { execId: '1-abc', pid: heir.pid } });
+    heir.kill('SIGUSR1');
+    await once(heir, 'exit');
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('is not taken from a descriptor of something else, or of nothing', () => {
+    const [path, other] = [fresh(), fresh()];
+    const lock = acquireLock(other, '1-ours');
+    expect(adoptLock(path, lock.descriptor ?? -1, '1-ours')).toBeUndefined();
+    expect(adoptLock(path, 4_000, '1-ours')).toBeUndefined();
+    lock.release();
   });
 });

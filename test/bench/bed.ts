@@ -1,6 +1,6 @@
 /** The clusters the bench backs up, and the folders, settings and archived WAL that its rows share. */
 import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { formatLabel } from '../../src/repo/label.ts';
 import { type SyntheticBackup, SyntheticRepo, segmentName } from '../command/expire/synthetic-repo.ts';
@@ -32,6 +32,12 @@ export interface BedOptions {
   readonly s3Files: number;
   /** Segments that the rows of S3 push and get. */
   readonly s3Segments: number;
+  /** Segments that a background process pushes. */
+  readonly pushSegments: number;
+  /** Segments that a recovery replays. */
+  readonly replaySegments: number;
+  /** Calls of which the latency is measured. */
+  readonly calls: number;
   /** Segments in the synthetic repository of `wal`. */
   readonly segments: number;
   /** Backups in it. */
@@ -44,6 +50,7 @@ const fill = {
   files: bed => fillBySmallFiles(bed.cluster, bed.options.files),
   s3files: bed => fillBySmallFiles(bed.cluster, bed.options.s3Files),
   wal: bed => fillRepository(bed),
+  recovery: async () => undefined,
 } satisfies Record<string, (bed: Bed) => Promise<void>>;
 
 export type BedName = keyof typeof fill;
@@ -171,6 +178,29 @@ export class Bed {
     });
   }
 
+  /** As manySegments(), waiting to be archived in the pg_wal of a data directory that has nothing else. */
+  waitingSegments(count: number): { readonly dataDirectory: string; readonly names: readonly string[] } {
+    const root = `waiting-${count}`;
+    const dataDirectory = this.folder(root, 0o700);
+    const wal = this.folder(join(root, 'pg_wal'));
+    const status = this.folder(join(root, 'pg_wal', 'archive_status'));
+    for (const file of ['PG_VERSION', 'global/pg_control', 'postmaster.pid']) {
+      this.folder(join(root, dirname(file)));
+      if (!existsSync(join(dataDirectory, file))) {
+        this.cluster.writeFile(join(root, file), readFileSync(join(this.cluster.dataDirectory, file)));
+      }
+    }
+    const names = this.manySegments(count).map(segment => {
+      const name = basename(segment);
+      if (!existsSync(join(wal, name))) {
+        linkSync(segment, join(wal, name));
+        writeFileSync(join(status, `${name}.ready`), '');
+      }
+      return name;
+    });
+    return { dataDirectory, names };
+  }
+
   /** The server for rows of S3. */
   useObjectStore(store: ObjectStore): void {
     this.#objectStore = store;
@@ -196,27 +226,49 @@ export class Bed {
 
   /** The beginning of every command of a tool: program, settings and stanza. Without a bucket the repository is a folder of the bed. */
   base(tool: Tool, repo: Repository, stanza = 'bench'): string[] {
-    const [global, ...options] =
-      typeof repo === 'string'
-        ? ['', `--repo1-path=${this.folder(repo)}`]
-        : [repo.bucket.lines(repo.roundTrip, this.#counted)];
+    const [global, ...options] = this.#place(repo);
     return [...tool.command, `--config=${this.#config(tool, repo, global)}`, `--stanza=${stanza}`, ...options];
+  }
+
+  /**
+   * The same with further settings, in a configuration that lies in a folder of its own and is written once.
+   * @param name of the folder, for each set of settings another one
+   * @param settings lines of the configuration
+   */
+  baseWith(tool: Tool, repo: Repository, name: string, settings: readonly string[], dataDirectory?: string): string[] {
+    const [global, ...options] = this.#place(repo);
+    const text = this.#settings(tool, `${settings.join('\n')}\n${global}`, dataDirectory);
+    const folder = `${tool.name}-${name}`;
+    const file = join(this.folder(folder), 'pgbackrest.conf');
+    if (!existsSync(file) || readFileSync(file, 'utf8') !== text)
+      this.cluster.writeFile(join(folder, 'pgbackrest.conf'), text);
+    return [...tool.command, `--config=${file}`, '--stanza=bench', ...options];
+  }
+
+  /** Lines of a configuration that lead to a repository, and options that do. */
+  #place(repo: Repository): [global: string, ...options: string[]] {
+    if (typeof repo === 'string') return ['', `--repo1-path=${this.folder(repo)}`];
+    return [repo.bucket.lines(repo.roundTrip, this.#counted)];
   }
 
   #config(tool: Tool, repo: Repository, global: string): string {
     const place =
       typeof repo === 'string' ? '' : `-${repo.bucket.name}-${repo.roundTrip}${this.#counted ? '-counted' : ''}`;
+    return this.cluster.writeFile(`${tool.name}${place}.conf`, this.#settings(tool, global));
+  }
+
+  #settings(tool: Tool, global: string, dataDirectory = this.cluster.dataDirectory): string {
     const lines = [
       '[global]',
       ...['log', 'lock', 'spool'].map(kind => `${kind}-path=${this.folder(`${tool.name}-${kind}`)}`),
       'log-level-console=error',
       'start-fast=y',
       `${global}[bench]`,
-      `pg1-path=${this.cluster.dataDirectory}`,
+      `pg1-path=${dataDirectory}`,
       `pg1-socket-path=${this.cluster.socketDirectory}`,
       `pg1-port=${this.cluster.port}`,
     ];
-    return this.cluster.writeFile(`${tool.name}${place}.conf`, `${lines.join('\n')}\n`);
+    return `${lines.join('\n')}\n`;
   }
 
   /** Runs a command that is not measured. */

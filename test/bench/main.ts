@@ -13,17 +13,19 @@ import { hasS3Server, s3SkipReason } from '../support/s3/radosgw.ts';
 import { runAsOrThrow, unprivilegedUser } from '../support/unprivileged.ts';
 import { projectRoot, runnableProject } from '../support/unprivileged-project.ts';
 import { Bed, type BedName, type Tool } from './bed.ts';
-import { type Memory, measure, mostMemory, peakMemory, type Runner } from './measure.ts';
+import { type Memory, measure, measureEach, mostMemory, peakMemory, type Runner } from './measure.ts';
 import { ObjectStore } from './object-store.ts';
 import {
   type FailedRow,
   heading,
-  markdown,
+  type LatencyRow,
+  quantile,
   type Result,
   type RowResult,
   ratios,
   type Series,
   spread,
+  tables,
 } from './report.ts';
 import type { Row } from './row.ts';
 import { rows, selectRows } from './rows.ts';
@@ -39,6 +41,9 @@ interface Options {
   readonly files: number;
   readonly s3Files: number;
   readonly s3Segments: number;
+  readonly pushSegments: number;
+  readonly replaySegments: number;
+  readonly calls: number;
   readonly segments: number;
   readonly backups: number;
   readonly json: string;
@@ -73,6 +78,9 @@ const program = new Command('npm run bench --')
   .option('--files <n>', 'files of the cluster of small files', positive, 100_000)
   .option('--s3-files <n>', 'files of the cluster of small files in S3', positive, 20_000)
   .option('--s3-segments <n>', 'WAL segments that are pushed to S3, and got from there', positive, 20)
+  .option('--push-segments <n>', 'WAL segments that a background process pushes', positive, 60)
+  .option('--replay-segments <n>', 'WAL segments that a recovery replays', positive, 40)
+  .option('--calls <n>', 'calls of which the latency is measured', positive, 100)
   .option('--segments <n>', 'WAL segments of the synthetic repository', positive, 100_000)
   .option('--backups <n>', 'backups of the synthetic repository', positive, 200)
   .option('--ours <path>', 'another executable in place of this pgbackstop')
@@ -132,7 +140,7 @@ async function measureRow(
   for (const tool of tools) {
     const sample: Sample = { wall: [], cpu: [], memory: { peak: 0, largest: 0 } };
     samples.set(tool, sample);
-    if (row.long && store === undefined) continue;
+    if (row.timeOnly || (row.long && store === undefined)) continue;
     await row.reset?.(bed, tool);
     const [first = []] = bed.counted(() => row.commands(bed, tool));
     await store?.counts();
@@ -178,7 +186,34 @@ async function measureRow(
     ...(theirs === undefined ? {} : { theirs }),
     ...(pairs === options.pairs ? {} : { pairs }),
     ...(emptyNode.length === 0 ? {} : { emptyNode }),
+    ...(row.timeOnly ? { timeOnly: true } : {}),
+    ...(row.unit === undefined ? {} : { unit: row.unit }),
   };
+}
+
+/** Measures one row of which each call is timed alone, the tools in turns, an empty Node program and a shell beside them. */
+async function measureLatency(row: Row, bed: Bed, tools: readonly Tool[]): Promise<LatencyRow> {
+  const commands: (readonly string[])[][] = [];
+  for (const tool of tools) {
+    await row.reset?.(bed, tool);
+    commands.push(row.commands(bed, tool));
+  }
+  const empty = bed.cluster.writeFile('empty.cjs', '');
+  const calls = commands[0]?.length ?? 0;
+  const floors = [
+    [process.execPath, empty],
+    ['sh', '-c', ':'],
+  ].map(command => Array<string[]>(calls).fill(command));
+  const times = await measureEach(bed.runner, [...commands, ...floors]);
+  const [emptyNode = [], shell = []] = times.slice(tools.length);
+  const [ours = [], theirs] = times.slice(0, tools.length);
+  return { name: row.name, ours, emptyNode, shell, ...(theirs === undefined ? {} : { theirs }) };
+}
+
+function briefLatency({ name, ours, theirs }: LatencyRow): string {
+  const text = (values: readonly number[]) =>
+    [0.5, 0.95].map(part => `${(quantile(values, part) * 1000).toFixed(1)} ms`).join(' p95 ');
+  return `${name}: p50 ${text(ours)}${theirs === undefined ? '' : `, theirs p50 ${text(theirs)}`}`;
 }
 
 function brief({ name, ours, theirs }: RowResult): string {
@@ -237,7 +272,7 @@ function writeWhole(path: string, text: string): void {
 
 function save(result: Result, { json, markdown: table }: Options): void {
   writeWhole(json, `${JSON.stringify(result, undefined, 2)}\n`);
-  if (table !== undefined) writeWhole(table, `${heading(result)}\n\n${markdown(result)}\n`);
+  if (table !== undefined) writeWhole(table, `${heading(result)}\n\n${tables(result)}\n`);
 }
 
 async function main(): Promise<void> {
@@ -283,6 +318,7 @@ async function main(): Promise<void> {
       console.error(`PostgreSQL ${wantedPostgres} is not installed: the newest that is found serves`);
     }
     const measured: RowResult[] = [];
+    const latencies: LatencyRow[] = [];
     const failed: FailedRow[] = [];
     const result = (): Result => ({
       date: new Date().toISOString(),
@@ -291,6 +327,7 @@ async function main(): Promise<void> {
       pairs: options.pairs,
       clusters,
       rows: measured,
+      latencies,
       failed,
     });
     for (const [index, row] of chosen.entries()) {
@@ -302,9 +339,17 @@ async function main(): Promise<void> {
           bed.useObjectStore(store);
         }
         await row.prepare?.(bed, reference, tools);
-        const one = await measureRow(row, bed, tools, options, row.roundTrip === undefined ? undefined : store);
-        measured.push(one);
-        console.error(`${brief(one)} (${Math.round((performance.now() - began) / 1000)} s for the row)`);
+        let told: string;
+        if (row.latency) {
+          const calls = await measureLatency(row, bed, tools);
+          latencies.push(calls);
+          told = briefLatency(calls);
+        } else {
+          const one = await measureRow(row, bed, tools, options, row.roundTrip === undefined ? undefined : store);
+          measured.push(one);
+          told = brief(one);
+        }
+        console.error(`${told} (${Math.round((performance.now() - began) / 1000)} s for the row)`);
       } catch (error) {
         if (interrupted) break; // what failed is the command that was interrupted
         // the others can be measured all the same; the end says that one was not
@@ -318,7 +363,7 @@ async function main(): Promise<void> {
       await beds.keepFor(chosen.slice(index + 1));
     }
     const { json, markdown: table } = options;
-    console.log(`${heading(result())}\n\n${markdown(result())}`);
+    console.log(`${heading(result())}\n\n${tables(result())}`);
     console.error(`results: ${[table, json].filter(path => path !== undefined).join(', ')}`);
     if (interrupted) process.exitCode = 130;
   } finally {

@@ -1,5 +1,7 @@
 /** What a run of commands costs: wall time, processor time of all its processes, and the most memory they hold. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runAs, runAsOrThrow, type UnprivilegedUser } from '../support/unprivileged.ts';
 
@@ -150,4 +152,40 @@ export async function peakMemory(runner: Runner, command: Command): Promise<Memo
   });
   await run.finally(() => watch.stop());
   return await watch.stop();
+}
+
+/**
+ * Runs commands one after the other, each timed alone.
+ * @param rounds lists of commands that take turns: the first of each, then the second of each
+ * @returns seconds, in the order of the lists. The first round is a warm-up and is left out
+ * @throws with what was printed when one fails
+ */
+export async function measureEach(runner: Runner, rounds: readonly (readonly Command[])[]): Promise<number[][]> {
+  const calls = Math.max(...rounds.map(list => list.length));
+  const lines = Array.from({ length: calls }, (_, at) =>
+    rounds.map((list, index) => {
+      const command = list[at]?.map(quote).join(' ');
+      return `b=$EPOCHREALTIME; ${command} >&2 || exit; e=$EPOCHREALTIME; echo "${index} $b $e"`;
+    }),
+  );
+  const script = `LC_ALL=C; ${lines.flat().join('\n')}`;
+  const folder = mkdtempSync(join(tmpdir(), 'bench-calls-'));
+  chmodSync(folder, 0o755);
+  const file = join(folder, 'calls');
+  try {
+    writeFileSync(file, script, { mode: 0o644 });
+    const { code, stdout, stderr } = await runAs(runner.user, ['bash', file], { env: runner.env, timeout: patience });
+    const times = stdout.trim().split('\n').slice(rounds.length);
+    if (code !== 0 || times.length !== rounds.length * (calls - 1)) {
+      throw new Error(`${rounds[0]?.[0]?.join(' ')} failed (${code})\n${stderr}`);
+    }
+    return rounds.map((_, index) =>
+      times.flatMap(line => {
+        const [which, begin, end] = line.split(' ').map(Number);
+        return which === index && begin !== undefined && end !== undefined ? [end - begin] : [];
+      }),
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { markdown, ratios, spread } from './report.ts';
+import { latencyTable, markdown, quantile, ratios, spread, tables } from './report.ts';
 import { rows, selectRows } from './rows.ts';
 
 describe('the numbers of the bench', () => {
@@ -36,6 +36,35 @@ describe('the numbers of the bench', () => {
     expect(rest).toContain('| a (3 pairs) | 2.00 s |');
     expect(rest.split('\n').at(-1)).toBe(`| b | failed: no/pe${' | '.repeat(7)} |`);
   });
+});
+
+test('what nineteen of twenty calls stay below', () => {
+  const values = Array.from({ length: 100 }, (_, at) => 100 - at);
+  expect([quantile(values, 0.5), quantile(values, 0.95), quantile(values, 1), quantile([7], 0.5)]).toEqual([
+    50, 95, 100, 7,
+  ]);
+  expect(() => quantile([], 0.5)).toThrow('no values');
+});
+
+test('single calls have a table of their own', () => {
+  const calls = { emptyNode: [0.02], shell: [0.001] };
+  const latencies = [
+    { name: 'a', ours: [0.002, 0.004], theirs: [0.004, 0.008], ...calls },
+    { name: 'b', ours: [0.002], ...calls },
+  ];
+  const lines = latencyTable(latencies).split('\n');
+  expect(lines[2]).toBe('| a | 2.0 ms | 4.0 ms | 4.0 ms | 8.0 ms | 20.0 ms | 1.0 ms | **0.50** |');
+  expect(lines[3]).toBe('| b | 2.0 ms | 2.0 ms |  |  | 20.0 ms | 1.0 ms |  |');
+  expect(tables({ rows: [], failed: [], latencies })).toBe(lines.join('\n'));
+  expect(tables({ rows: [], failed: [], latencies: [] })).toBe('');
+});
+
+test('work that nobody waits for has a time and a rate only', () => {
+  const series = (seconds: number) => ({ wall: [seconds], cpu: [9], peak: 1e6, largest: 1e6 });
+  const row = { name: 'a', ours: series(0.05), theirs: series(0.1), timeOnly: true, unit: 'segments' };
+  expect(markdown({ rows: [row], failed: [] }).split('\n')[2]).toBe(
+    '| a | 50.0 ms (20.0 segments/s) | 100 ms (10.0 segments/s) | **0.50** (0.50–0.50) |  |  |  |  |  |',
+  );
 });
 
 describe('the rows of the bench', () => {

@@ -19,6 +19,18 @@ export interface RowResult {
   readonly pairs?: number;
   /** Wall seconds of an empty Node program. */
   readonly emptyNode?: readonly number[];
+  readonly timeOnly?: boolean;
+  readonly unit?: string;
+}
+
+/** Seconds of single calls, in turns. */
+export interface LatencyRow {
+  readonly name: string;
+  readonly ours: readonly number[];
+  readonly theirs?: readonly number[];
+  /** An empty Node program, and a shell that does nothing. */
+  readonly emptyNode: readonly number[];
+  readonly shell: readonly number[];
 }
 
 /** A row that could not be measured. */
@@ -34,6 +46,7 @@ export interface Result {
   readonly pairs: number;
   readonly clusters: Readonly<Record<string, { readonly bytes: number; readonly files: number }>>;
   readonly rows: readonly RowResult[];
+  readonly latencies: readonly LatencyRow[];
   readonly failed: readonly FailedRow[];
 }
 
@@ -53,6 +66,14 @@ export function spread(values: readonly number[]): Spread {
     throw new Error('no values to take the median of');
   }
   return { median: (lower + upper) / 2, lowest, highest };
+}
+
+/** The value that this part of all stay below or at. @throws when there are no values */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const value = sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)];
+  if (value === undefined) throw new Error('no values to take a quantile of');
+  return value;
 }
 
 /** Ratio of each pair: what disturbs the machine for a while disturbs both of a pair. */
@@ -87,20 +108,26 @@ const titles = [
   'largest process theirs',
 ];
 
-function cells({ name, ours, theirs, pairs, emptyNode }: RowResult): string[] {
+function cells(row: RowResult): string[] {
+  const { name, ours, theirs, pairs, emptyNode, timeOnly, unit } = row;
+  const rate = ({ wall }: Series) => (unit === undefined ? '' : ` (${(1 / spread(wall).median).toFixed(1)} ${unit}/s)`);
   const beside =
     emptyNode === undefined
       ? ''
       : ` (${(spread(ours.wall).median / spread(emptyNode).median).toFixed(2)} of an empty Node program)`;
   const title = pairs === undefined ? name : `${name} (${pairs} pairs)`;
-  const mine = `${seconds(spread(ours.wall).median)}${beside}`;
+  const mine = `${seconds(spread(ours.wall).median)}${beside}${rate(ours)}`;
+  if (timeOnly) {
+    const others = theirs && `${seconds(spread(theirs.wall).median)}${rate(theirs)}`;
+    return [title, mine, others ?? '', theirs ? ratio(ratios(ours.wall, theirs.wall)) : ''];
+  }
   if (theirs === undefined) {
     return [title, mine, '', '', '', megabytes(ours.peak), '', megabytes(ours.largest), '', ...requestCells(ours)];
   }
   return [
     title,
     mine,
-    seconds(spread(theirs.wall).median),
+    `${seconds(spread(theirs.wall).median)}${rate(theirs)}`,
     ratio(ratios(ours.wall, theirs.wall)),
     ratio(ratios(ours.cpu, theirs.cpu)),
     megabytes(ours.peak),
@@ -137,6 +164,45 @@ export function markdown({ rows, failed }: Pick<Result, 'rows' | 'failed'>): str
     ...failed.map(failedCells),
   ].map(line => all.map((_, index) => line[index] ?? ''));
   return lines.map(line => `| ${line.join(' | ')} |`).join('\n');
+}
+
+const latencyTitles = [
+  'one call',
+  'ours p50',
+  'p95',
+  'theirs p50',
+  'p95',
+  'empty Node p50',
+  '`sh -c :` p50',
+  'p50 ours/theirs',
+];
+
+/** The table of single calls; empty when there are none. */
+export function latencyTable(rows: readonly LatencyRow[]): string {
+  if (rows.length === 0) return '';
+  const both = (values: readonly number[] | undefined) =>
+    values === undefined ? ['', ''] : [0.5, 0.95].map(part => milliseconds(quantile(values, part)));
+  const lines = [
+    latencyTitles,
+    latencyTitles.map((_, index) => (index === 0 ? '---' : '---:')),
+    ...rows.map(({ name, ours, theirs, emptyNode, shell }) => [
+      name,
+      ...both(ours),
+      ...both(theirs),
+      milliseconds(quantile(emptyNode, 0.5)),
+      milliseconds(quantile(shell, 0.5)),
+      theirs === undefined ? '' : `**${(quantile(ours, 0.5) / quantile(theirs, 0.5)).toFixed(2)}**`,
+    ]),
+  ];
+  return lines.map(line => `| ${line.join(' | ')} |`).join('\n');
+}
+
+const milliseconds = (value: number): string => `${(value * 1000).toFixed(1)} ms`;
+
+/** All tables. */
+export function tables(result: Pick<Result, 'rows' | 'failed' | 'latencies'>): string {
+  const parts = [result.rows.length + result.failed.length > 0 ? markdown(result) : '', latencyTable(result.latencies)];
+  return parts.filter(part => part !== '').join('\n\n');
 }
 
 /** Where the numbers come from, one line. */

@@ -23,6 +23,12 @@ export interface Row {
   readonly commands: (bed: Bed, tool: Tool) => Command[];
   /** The repository is in a bucket so far away: requests are counted, and the row is left out where there is no S3 server. */
   readonly roundTrip?: RoundTrip;
+  /** Each command is measured alone: not what so many take together, but what one does, and what nineteen of twenty stay below. */
+  readonly latency?: true;
+  /** The work is done by processes that nobody waits for: only the time is told. */
+  readonly timeOnly?: true;
+  /** What `count` counts, where the table is to say how many a second. */
+  readonly unit?: 'segments';
   /** Measured beside the tools, to tell what part of the time is Node's own. */
   readonly emptyNode?: boolean;
 }

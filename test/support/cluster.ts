@@ -171,7 +171,7 @@ export class TestCluster {
   }
 
   /** Writes a file below root that belongs to the user, and returns its path. */
-  writeFile(name: string, content: string, mode = 0o640): string {
+  writeFile(name: string, content: string | Uint8Array, mode = 0o640): string {
     const path = join(this.root, name);
     writeFileSync(path, content, { mode });
     giveTo(this.user, path);

@@ -44,6 +44,7 @@ export async function runCommand<C extends RunCommand>(
         output += text;
       },
       afterwards: () => undefined,
+      answeredFromSpool: () => undefined,
     };
     const code = await module.run(session as never);
     return { log, output, code };
@@ -63,6 +64,7 @@ function recordingLog(lines: string[]): Log {
     trace: () => undefined,
     enabled: level => level === 'info' || level === 'warn' || level === 'error',
     worker: () => log,
+    withPrefix: () => log,
   };
   return log;
 }

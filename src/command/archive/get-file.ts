@@ -7,8 +7,8 @@ import type { Emit } from '../../codec/step.ts';
 import { checkWalChecksum, walChecksumId, walReadSteps } from '../../repo/wal-store.ts';
 import { pump } from '../../storage/pump.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { type RepoError, repoError } from '../repo-error.ts';
 import { type ArchivedFile, shownPath } from './archived-file.ts';
-import { type RepoError, repoError } from './repo-error.ts';
 
 export interface GetFileOptions {
   readonly codecs: Codecs;

@@ -13,9 +13,9 @@ import { begun, isObjectStore } from '../../repo/object-store.ts';
 import { type ArchivedWal, findWal, formatArchivedName } from '../../repo/wal-store.ts';
 import { pump } from '../../storage/pump.ts';
 import type { ByteSink, Storage } from '../../storage/storage.ts';
+import { type RepoError, repoError } from '../repo-error.ts';
 import { Destination } from './destination.ts';
 import type { ClusterIdentity, PushTarget } from './push-target.ts';
-import { type RepoError, repoError } from './repo-error.ts';
 
 export interface PushFileOptions {
   readonly codecs: Codecs;
@@ -26,6 +26,24 @@ export interface PushFileOptions {
   /** The cluster that a segment's header must name; absent: the header is not looked at. */
   readonly cluster?: ClusterIdentity;
   readonly forcedVersion?: string;
+  /** Looks where a segment is already; absent: the repositories are asked. */
+  readonly find?: FindSegment;
+  /** A repository will lack the file whatever comes: then it is not read only to be compared. */
+  readonly incomplete?: boolean;
+}
+
+/** @param name of the segment, with `.partial` if it is one */
+export type FindSegment = (name: string, targets: readonly PushTarget[]) => Promise<FoundSegment>;
+
+export interface FoundSegment {
+  readonly missing: readonly PushTarget[];
+  readonly existing: readonly ExistingSegment[];
+  readonly errors: readonly RepoError[];
+}
+
+export interface ExistingSegment {
+  readonly target: PushTarget;
+  readonly wal: ArchivedWal;
 }
 
 export interface PushFileResult {
@@ -50,8 +68,13 @@ export async function pushFile(
 ): Promise<PushFileResult> {
   const isSegment = isWalSegmentFile(name);
   const size = isSegment && options.cluster !== undefined ? await checkHeader(files, path, options) : undefined;
-  const nothingFound = { missing: targets, existing: [], errors: [] };
-  const finding = isSegment ? begun(findExisting(name, targets)) : Promise.resolve(nothingFound);
+  const nothingFound: FoundSegment = { missing: targets, existing: [], errors: [] };
+  const find = options.find ?? findExisting;
+  const finding = isSegment ? begun(find(name, targets)) : Promise.resolve(nothingFound);
+  if (options.incomplete === true) {
+    const { missing, existing, errors } = await finding;
+    if (missing.length === 0) return { existing: existing.map(({ target }) => target), errors };
+  }
   // the name of an object says the checksum of its content, which is then read twice: first while the lists are on their way
   const needsName = isSegment && targets.some(({ repo }) => isObjectStore(repo.storage));
   const known = needsName ? await readThrough(files, path, [], options) : undefined;
@@ -110,17 +133,9 @@ async function checkHeader(files: Storage, path: string, options: PushFileOption
   }
 }
 
-interface Existing {
-  readonly target: PushTarget;
-  readonly wal: ArchivedWal;
-}
-
-async function findExisting(
-  name: string,
-  targets: readonly PushTarget[],
-): Promise<{ missing: PushTarget[]; existing: Existing[]; errors: RepoError[] }> {
+async function findExisting(name: string, targets: readonly PushTarget[]): Promise<FoundSegment> {
   const missing: PushTarget[] = [];
-  const existing: Existing[] = [];
+  const existing: ExistingSegment[] = [];
   const errors: RepoError[] = [];
   const segment = name.slice(0, 24) as WalName;
   const lookups = targets.map(target => ({
@@ -140,7 +155,7 @@ async function findExisting(
 }
 
 /** Two contents for one segment: damage, or two primaries. The archive keeps what it has. */
-function checkSameContent(name: string, { target, wal }: Existing, checksum: string): void {
+function checkSameContent(name: string, { target, wal }: ExistingSegment, checksum: string): void {
   if (wal.checksum === checksum) return;
   throw new BackstopError(
     'archive-duplicate',

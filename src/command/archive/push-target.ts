@@ -5,7 +5,7 @@ import { type ArchiveId, archiveIdOf, currentDb, type DbHistory, isSameDb } from
 import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import type { RepoSettings } from '../../storage/drivers.ts';
-import { formatRepoErrors, type RepoError, repoError } from './repo-error.ts';
+import { formatRepoErrors, type RepoError, repoError } from '../repo-error.ts';
 
 export interface PushTarget {
   readonly repo: StanzaRepo;

@@ -7,10 +7,8 @@ import type { PostgresVersion } from '../../postgres/versions.ts';
 import type { WalName } from '../../postgres/wal.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import type { BackupInfo } from '../../repo/backup-info.ts';
-import { archiveIdOf, currentDb, isSameDb } from '../../repo/history.ts';
+import { currentDb, isSameDb } from '../../repo/history.ts';
 import type { ManifestDatabase } from '../../repo/manifest/manifest.ts';
-import type { StanzaRepo } from '../../repo/stanza-repo.ts';
-import { waitForWal } from '../../repo/wal-store.ts';
 import type { Storage } from '../../storage/storage.ts';
 import {
   type ClusterSettings,
@@ -27,6 +25,8 @@ import { Standby } from './standby.ts';
 export interface StartPoint {
   readonly lsn: string;
   readonly walName: WalName;
+  /** The segment before: it must come to the archive while the backup runs. Only with archive-check. */
+  readonly walNameBefore?: WalName;
 }
 
 export interface BackupCluster {
@@ -42,10 +42,12 @@ export interface BackupCluster {
   readonly checksumPage: boolean;
   /** @throws backup-mismatch when the repository belongs to another cluster */
   checkStanza(backupInfo: BackupInfo, archiveInfo: ArchiveInfo): void;
+  /** Warns when page checksums are asked for that the cluster does not have. */
+  checkPages(): void;
   /** Milliseconds since the epoch: the server's clock when online. */
   time(): Promise<number>;
   /** Undefined when offline. With a standby it returns when that one has caught up. */
-  start(repo: StanzaRepo, archiveInfo: ArchiveInfo): Promise<StartPoint | undefined>;
+  start(): Promise<StartPoint | undefined>;
   stop(): Promise<BackupStop | undefined>;
   abort(): Promise<void>;
   /** @throws db-mismatch when a server is no longer what it was */
@@ -147,6 +149,9 @@ abstract class BaseCluster {
         hint: 'this may be a symptom of repository corruption: run stanza-upgrade to repair it.',
       });
     }
+  }
+
+  checkPages(): void {
     if (this.session.settings.values['checksum-page'] === true && !this.control.checksums) {
       this.session.log.warn(
         'checksum-page option set to true but checksums are not enabled on the cluster, resetting to false',
@@ -180,8 +185,8 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
     return this.#server.time();
   }
 
-  async start(repo: StanzaRepo, archiveInfo: ArchiveInfo): Promise<StartPoint> {
-    const { log, settings, clock } = this.session;
+  async start(): Promise<StartPoint> {
+    const { log, settings } = this.session;
     const { values } = settings;
     checkSameCluster(this.#server, this.config);
     if (values['archive-check']) checkArchiving(this.#server, { modeCheck: values['archive-mode-check'] });
@@ -198,14 +203,6 @@ class OnlineCluster extends BaseCluster implements BackupCluster {
     });
     log.info(`backup start archive = ${start.walName}, lsn = ${start.lsn}`);
     await this.#standby?.catchUp(start);
-    if (start.walNameBefore !== undefined) {
-      const prior = start.walNameBefore === start.walName ? '' : 'prior ';
-      log.info(`check archive for ${prior}segment ${start.walNameBefore}`);
-      await waitForWal(repo, archiveIdOf(currentDb(archiveInfo)), [start.walNameBefore], {
-        timeout: values['archive-timeout'],
-        clock,
-      });
-    }
     return start;
   }
 

@@ -21,6 +21,7 @@ import {
   manifestFile,
 } from '../../repo/layout.ts';
 import { compressSuffix, type Manifest, pgDataTarget, storedIn } from '../../repo/manifest/manifest.ts';
+import { checkFinalManifest } from '../../repo/manifest/validate.ts';
 import { isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink } from '../../repo/stored.ts';
@@ -35,20 +36,28 @@ export interface FinishSettings {
   readonly manifest: Manifest;
   readonly backupInfo: BackupInfo;
   readonly archiveInfo: ArchiveInfo;
-  readonly cluster: BackupCluster;
-  readonly start: StartPoint | undefined;
-  readonly stop: BackupStop | undefined;
   readonly compressLevel: number;
   readonly saveProgress: () => Promise<void>;
-  /** Throws when the manifest is not fit to be final. */
-  readonly check: () => void;
 }
 
-export async function finishBackup(session: Session<'backup'>, finish: FinishSettings): Promise<void> {
-  const { repo, manifest, backupInfo, archiveInfo, cluster, start, stop } = finish;
-  const { log, settings, version } = session;
+/** How the backup ended on the server. */
+export interface EndOfCopy {
+  readonly cluster: Pick<BackupCluster, 'standby' | 'control' | 'version'>;
+  readonly start: StartPoint | undefined;
+  readonly stop: BackupStop | undefined;
+  /** Seconds since the epoch. */
+  readonly timestampStop: number;
+}
+
+/** Completes the manifest of a repository, with what the server gave at its stop. Nothing of the cluster is needed after it. */
+export async function completeManifest(
+  session: Session<'backup'>,
+  finish: FinishSettings,
+  { cluster, start, stop, timestampStop }: EndOfCopy,
+): Promise<void> {
+  const { manifest, backupInfo } = finish;
+  const { settings, version } = session;
   const { values } = settings;
-  const timestampStop = Math.floor((await cluster.time()) / 1000);
   if (stop?.backupLabel !== undefined)
     await storeText(session, finish, 'backup_label', stop.backupLabel, timestampStop);
   if (stop?.tablespaceMap !== undefined && stop.tablespaceMap.trim() !== '') {
@@ -73,17 +82,29 @@ export async function finishBackup(session: Session<'backup'>, finish: FinishSet
       processMax: values['process-max'],
     },
   };
-  finish.check();
+  checkFinalManifest(manifest);
   await finish.saveProgress();
+}
+
+/** Waits for the WAL that the backup needs, and makes the backup visible. */
+export async function finishBackup(
+  session: Session<'backup'>,
+  finish: FinishSettings,
+  { cluster, start, stop }: EndOfCopy,
+): Promise<void> {
+  const { repo, manifest, archiveInfo } = finish;
+  const { log, settings } = session;
+  const { values } = settings;
   if (start !== undefined && stop !== undefined && values['archive-check']) {
-    await cluster.close();
     log.info(`check archive for segment(s) ${start.walName}:${stop.walName}`);
     const needed = [...walNamesBetween(start.walName, stop.walName, cluster.control.walSegmentSize)];
     const archived = await waitForWal(repo, archiveIdOf(currentDb(archiveInfo)), needed, {
       timeout: values['archive-timeout'],
       clock: session.clock,
     });
-    if (values['archive-copy']) await copyWal(session, finish, archived);
+    if (values['archive-copy']) {
+      await copyWal(session, finish, `${pgDataTarget}/${cluster.version.walDirectory}`, archived);
+    }
   }
   log.info(`new backup label = ${manifest.header.label}`);
   await publish(session, finish);
@@ -155,9 +176,10 @@ async function storeText(
 async function copyWal(
   session: Session<'backup'>,
   finish: FinishSettings,
+  directory: string,
   archived: readonly ArchivedWal[],
 ): Promise<void> {
-  const { repo, manifest, archiveInfo, cluster, compressLevel } = finish;
+  const { repo, manifest, archiveInfo, compressLevel } = finish;
   const { header } = manifest;
   const { compressType } = header.options;
   const codecs = openCodecs();
@@ -171,7 +193,7 @@ async function copyWal(
       { step: 'count', id: 'stored-size' },
     ];
     await prepareSteps(spec, codecs);
-    const name = `${pgDataTarget}/${cluster.version.walDirectory}/${wal.segment}`;
+    const name = `${directory}/${wal.segment}`;
     const path = backupFile(
       repo.stanza,
       header.label,

@@ -1,4 +1,5 @@
 /** What a backup's workers are told and what they answer: plain data. */
+import type { PlainError } from '../../base/error.ts';
 import type { PageChecksumResult } from '../../postgres/page-checksum.ts';
 import type { CompressType } from '../../repo/manifest/manifest.ts';
 import type { RepoSettings } from '../../storage/drivers.ts';
@@ -6,33 +7,48 @@ import type { RepoSettings } from '../../storage/drivers.ts';
 /** What every worker of a backup knows from its start. */
 export interface BackupThreadData {
   readonly command: 'backup';
-  readonly repo: RepoSettings;
+  /** Where the backup goes: one, or several in a fan-out. */
+  readonly repos: readonly RepoThreadData[];
   readonly clusters: readonly { readonly key: number; readonly path: string; readonly host?: string }[];
   /** Bytes of a read. */
   readonly bufferSize: number;
-  readonly compressType: CompressType;
-  readonly compressLevel: number;
-  /** Passphrase of the files of this backup set. */
-  readonly cipherPass?: string;
-  /** Bundle members are stored in the smaller framing. */
-  readonly bundleRaw: boolean;
   readonly pageSize: number;
   readonly pageHeaderCheck: boolean;
   readonly forcedVersion?: string;
   readonly retry: { readonly count: number; readonly interval: number };
 }
 
+/** A repository, and how files are stored in its backup. */
+export interface RepoThreadData {
+  readonly repo: RepoSettings;
+  readonly compressType: CompressType;
+  readonly compressLevel: number;
+  /** Passphrase of the files of this backup set. */
+  readonly cipherPass?: string;
+  /** Bundle members are stored in the smaller framing. */
+  readonly bundleRaw: boolean;
+}
+
+/** A file of the cluster: read once, whatever the number of repositories that take it. */
 export interface BackupFileTask {
   /** Absolute path in the cluster. */
   readonly path: string;
-  /** Where it is stored, below repo-path. */
-  readonly repoPath: string;
   /** Bytes to copy at most: what the manifest saw. Growth is WAL's business. */
   readonly size: number;
   /** The server may have removed it. */
   readonly mayVanish: boolean;
   /** global/pg_control, which is read until its CRC is right. */
   readonly isControl: boolean;
+  /** In the order of the job's repositories; absent where the repository has no use for the file. */
+  readonly stores: readonly (StoreTask | undefined)[];
+}
+
+/** What one repository does with a file. */
+export interface StoreTask {
+  /** Where it is stored, below repo-path: a file of its own, or the bundle. */
+  readonly repoPath: string;
+  /** Number of the bundle that it goes into, behind the files of the job before it; 0 for a file of its own. */
+  readonly bundleId: number;
   /** Which gigabyte of its relation the file is, when its pages have checksums. */
   readonly pageSegment?: number;
   readonly block?: BlockTask;
@@ -63,10 +79,16 @@ export interface BlockTask {
 
 export interface BackupFilesInput {
   readonly pgKey: number;
+  /** The repositories of the job, as indexes into those of the thread. */
+  readonly repos: readonly number[];
   readonly files: readonly BackupFileTask[];
-  /** Present when all of the files go into one bundle, in order. */
-  readonly bundle?: { readonly id: number; readonly path: string };
 }
+
+/** What became of a job in one repository. Absent results are of files that it has no use for. */
+export type RepoOutput =
+  | { readonly results: readonly (BackupFileResult | undefined)[] }
+  /** Only in a fan-out: else the failure of the repository is that of the job. */
+  | { readonly error: PlainError };
 
 export type BackupFileResult =
   | { readonly outcome: 'vanished' }
@@ -90,7 +112,7 @@ export type BackupFileResult =
       readonly blockMapSize?: number;
     };
 
-/** Jobs of a backup: several small files, or one large one. */
+/** Jobs of a backup: several small files, or one large one. The output is in the order of the job's repositories. */
 export type BackupJobs = {
-  readonly 'backup-files': { readonly input: BackupFilesInput; readonly output: readonly BackupFileResult[] };
+  readonly 'backup-files': { readonly input: BackupFilesInput; readonly output: readonly RepoOutput[] };
 };

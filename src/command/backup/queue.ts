@@ -12,8 +12,6 @@ export interface BundleOptions {
 export interface QueuedJob {
   /** Indexes of the files, in order. */
   readonly files: readonly number[];
-  /** Number of the bundle that the files go into. */
-  readonly bundleId?: number;
 }
 
 /** Jobs in the order in which they are to start. */
@@ -37,18 +35,50 @@ export function queueSources(
 ): JobQueues {
   const [here, there]: [number[], number[]] = [[], []];
   for (const index of copy) (onStandby(index) ? there : here).push(index);
-  const primary = queueFiles(files, here, bundle);
-  const bundles = primary.filter(job => job.bundleId !== undefined).length;
-  return { primary, standby: queueFiles(files, there, bundle, bundles + 1) };
+  return { primary: queueFiles(files, here, bundle), standby: queueFiles(files, there, bundle) };
+}
+
+/** Options that make jobs in which the bundles of several repositories have room. */
+export function widestBundle(options: readonly (BundleOptions | undefined)[]): BundleOptions | undefined {
+  const given = options.filter(bundle => bundle !== undefined);
+  if (given.length === 0) return undefined;
+  return { size: Math.max(...given.map(({ size }) => size)), limit: Math.max(...given.map(({ limit }) => limit)) };
+}
+
+/**
+ * Numbers the bundles of one repository. No bundle is of two jobs.
+ * @param bundle options of the repository
+ * @param takes whether a file goes there
+ * @returns by index of the file, the number of its bundle, or 0
+ */
+export function numberBundles(
+  files: FileTable,
+  jobs: readonly QueuedJob[],
+  bundle: BundleOptions | undefined,
+  takes: (index: number) => boolean,
+): Uint32Array {
+  const numbers = new Uint32Array(files.length);
+  if (bundle === undefined) return numbers;
+  let number = 0;
+  for (const job of jobs) {
+    let bytes = bundle.size;
+    for (const index of job.files) {
+      const size = files.size(index);
+      if (size > bundle.limit || !takes(index)) continue;
+      // a bundle takes files until it is full; the file that fills it is its last
+      if (bytes >= bundle.size) {
+        number++;
+        bytes = 0;
+      }
+      numbers[index] = number;
+      bytes += size;
+    }
+  }
+  return numbers;
 }
 
 /** @returns jobs for the files of one cluster, in the order in which they are to start */
-export function queueFiles(
-  files: FileTable,
-  copy: readonly number[],
-  bundle: BundleOptions | undefined,
-  firstBundle = 1,
-): QueuedJob[] {
+export function queueFiles(files: FileTable, copy: readonly number[], bundle: BundleOptions | undefined): QueuedJob[] {
   const bySize = (a: number, b: number) => files.size(b) - files.size(a) || byName(a, b);
   const byName = (a: number, b: number) => compareBytes(files.name(b), files.name(a));
   if (bundle === undefined)
@@ -58,10 +88,7 @@ export function queueFiles(
   const small = copy
     .filter(index => files.size(index) <= bundle.limit)
     .sort((a, b) => files.timestamp(a) - files.timestamp(b) || byName(a, b));
-  return [
-    ...large.map(index => ({ files: [index] })),
-    ...groupBundles(files, small, bundle.size).map((job, at) => ({ files: job, bundleId: firstBundle + at })),
-  ];
+  return [...large.map(index => [index]), ...groupBundles(files, small, bundle.size)].map(job => ({ files: job }));
 }
 
 function groupJobs(files: FileTable, order: readonly number[], maxBytes: number, maxFiles: number): number[][] {
@@ -82,7 +109,7 @@ function groupJobs(files: FileTable, order: readonly number[], maxBytes: number,
   return jobs;
 }
 
-/** A bundle takes files until it is full; the file that fills it is its last. */
+/** As numberBundles(): a job is a bundle where one repository has them. */
 function groupBundles(files: FileTable, order: readonly number[], maxBytes: number): number[][] {
   const jobs: number[][] = [];
   let job: number[] = [];

@@ -1,4 +1,4 @@
-/** The repository that a backup goes to, and what its options say. */
+/** A repository that a backup goes to, and what its options say. */
 
 import { BackstopError } from '../../base/error.ts';
 import { compressLevels } from '../../codec/compress.ts';
@@ -8,11 +8,15 @@ import type { CompressType } from '../../repo/manifest/manifest.ts';
 import { begun } from '../../repo/object-store.ts';
 import { reconcileBackupInfo } from '../../repo/reconcile.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import type { RepoSettings } from '../../storage/drivers.ts';
 import { openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
 import type { BlockOptions } from './blocks.ts';
 
 export interface BackupRepo {
+  readonly key: number;
+  /** Speaks for this repository. */
+  readonly session: Session<'backup'>;
   readonly repo: StanzaRepo;
   readonly backupInfo: BackupInfo;
   readonly archiveInfo: ArchiveInfo;
@@ -38,15 +42,34 @@ export interface BackupRepo {
   };
 }
 
-/** Opens the lowest repository, or the one asked for, and loads its info files. */
-export async function openBackupRepo(session: Session<'backup'>): Promise<BackupRepo> {
-  const { settings, log } = session;
+/** The repositories that the backup goes to: the lowest, the one asked for, or in a fan-out all. */
+export function chosenRepos(session: Session<'backup'>): RepoSettings[] {
   const all = repoSettings(session);
   const [chosen] = all;
   if (chosen === undefined) throw new BackstopError('assert', 'no repository');
-  if (all.length > 1) log.info(`repo option not specified, defaulting to repo${chosen.key}`);
+  if (all.length === 1) return all;
+  if (session.settings.values['backup-fan-out']) {
+    session.log.info(`backup goes to ${all.map(({ key }) => `repo${key}`).join(', ')}`);
+    return all;
+  }
+  session.log.info(`repo option not specified, defaulting to repo${chosen.key}`);
+  return [chosen];
+}
+
+/** Opens a repository and loads its info files. @param session speaks for it */
+export async function openBackupRepo(session: Session<'backup'>, chosen: RepoSettings): Promise<BackupRepo> {
   const repo = await openRepo(session, chosen);
-  const values = settings.repos.find(({ key }) => key === chosen.key)?.values;
+  try {
+    return await loadBackupRepo(session, repo);
+  } catch (error) {
+    await repo.storage.close();
+    throw error;
+  }
+}
+
+async function loadBackupRepo(session: Session<'backup'>, repo: StanzaRepo): Promise<BackupRepo> {
+  const { settings, log } = session;
+  const values = settings.repos.find(({ key }) => key === repo.key)?.values;
   const loading = begun(repo.loadArchiveInfo());
   const backupInfo = await reconcileBackupInfo(repo, await repo.loadBackupInfo(), {
     warn: message => log.warn(message),
@@ -55,6 +78,8 @@ export async function openBackupRepo(session: Session<'backup'>): Promise<Backup
   const archiveInfo = await loading;
   const compressType = settings.values['compress-type'];
   return {
+    key: repo.key,
+    session,
     repo,
     backupInfo,
     archiveInfo,

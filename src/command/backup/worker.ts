@@ -1,9 +1,14 @@
-/** Copies files from the cluster into the repository in a worker thread, and learns all about them on the way. */
-import { BackstopError, isKind } from '../../base/error.ts';
+/**
+ * Copies files from the cluster into repositories in a worker thread, and learns all about them on the way. A file is read
+ * once, whatever the number of repositories that it goes to.
+ */
+import { asBackstopError, BackstopError, errorToPlain, isKind } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
-import { countResult, hashResult, openPipeline, type Pipeline, prepareSteps } from '../../codec/pipeline.ts';
+import { countResult, hashResult, openPipeline, prepareSteps, type StepResults } from '../../codec/pipeline.ts';
+import { openSharedPipeline, type PipelineBranch, type SharedPipeline } from '../../codec/shared-pipeline.ts';
 import { loadXxh128, type Xxh128 } from '../../codec/xxhash.ts';
+import { shallRetry } from '../../parallel/thread-port.ts';
 import { readControlFile } from '../../postgres/control.ts';
 import {
   PageChecker,
@@ -16,17 +21,24 @@ import {
   type BlockIncrementalSpec,
   blockIncrementalKind,
 } from '../../repo/block/incremental.ts';
-import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
 import { bytesSource } from '../../repo/bytes-source.ts';
 import { emptyChecksum } from '../../repo/manifest/manifest.ts';
-import { begun, forAll, isObjectStore } from '../../repo/object-store.ts';
-import { loadSteps, storeSteps } from '../../repo/stored-steps.ts';
+import { forAll } from '../../repo/object-store.ts';
+import { storeSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage } from '../../storage/drivers.ts';
-import { LockedError } from '../../storage/kept-files.ts';
 import { readAgain } from '../../storage/posix/read-again.ts';
-import { MemorySink, pump } from '../../storage/pump.ts';
-import type { ByteSink, ByteSource, Storage } from '../../storage/storage.ts';
-import type { BackupFileResult, BackupFilesInput, BackupFileTask, BackupThreadData, BlockTask } from './job.ts';
+import { pump, pumpInto } from '../../storage/pump.ts';
+import type { ByteSource, Storage } from '../../storage/storage.ts';
+import { HeldSource } from './held-source.ts';
+import type {
+  BackupFileResult,
+  BackupFilesInput,
+  BackupFileTask,
+  BackupThreadData,
+  RepoOutput,
+  StoreTask,
+} from './job.ts';
+import { type Content, type Destination, RepoShare, type WorkerRepo } from './repo-share.ts';
 
 type Spec = StepSpec | PageChecksumSpec | BlockIncrementalSpec;
 
@@ -35,19 +47,12 @@ interface ClusterFiles {
   readonly path: string;
 }
 
-/** Where stored bytes go: a file of their own, or the bundle behind what it holds already. */
-interface Destination {
-  readonly sink: Pick<ByteSink, 'write'>;
-  readonly bundleId: number;
-  /** Bytes before this file's. */
-  readonly offset: number;
-  readonly raw: boolean;
-  /** The prior backup's map of the file, when it is on its way already. */
-  readonly map?: Promise<BlockItem[] | undefined> | undefined;
+/** A file on its way into one repository. */
+interface Store {
+  readonly share: RepoShare;
+  readonly task: StoreTask;
+  readonly destination: Destination;
 }
-
-/** Reads begun ahead of their turn where an answer takes long. */
-const readsAhead = 8;
 
 /** Opens what the jobs of a thread need, once. */
 export async function openBackupJobs(data: BackupThreadData) {
@@ -55,296 +60,255 @@ export async function openBackupJobs(data: BackupThreadData) {
   for (const { key, path, host } of data.clusters) {
     clusters.set(key, { storage: await openClusterStorage({ key, ...(host === undefined ? {} : { host }) }), path });
   }
-  const worker = new BackupWorker(data, await openRepoStorage(data.repo), clusters);
+  const worker = new BackupWorker(data, clusters);
   await worker.prepare();
   return { 'backup-files': (input: BackupFilesInput) => worker.copyFiles(input) };
 }
 
 class BackupWorker {
   readonly #data: BackupThreadData;
-  readonly #repo: Storage;
   readonly #clusters: ReadonlyMap<number, ClusterFiles>;
+  readonly #repos = new Map<number, WorkerRepo>();
+  /** Repositories in which nothing more is tried, and why. Only in a fan-out. */
+  readonly #lost = new Map<number, BackstopError>();
   readonly #codecs: Codecs = openCodecs();
   readonly #buffers: BufferPool;
   readonly #pages = new PageChecker();
-  /** Small reads of the repository that are begun before it is known whether they will be needed. */
-  readonly #ahead: number;
   #hashBlock: Xxh128 | undefined;
 
-  constructor(data: BackupThreadData, repo: Storage, clusters: ReadonlyMap<number, ClusterFiles>) {
+  constructor(data: BackupThreadData, clusters: ReadonlyMap<number, ClusterFiles>) {
     this.#data = data;
-    this.#repo = repo;
     this.#clusters = clusters;
     this.#buffers = bufferPool(data.bufferSize);
-    this.#ahead = isObjectStore(repo) ? readsAhead : 0;
   }
 
   async prepare(): Promise<void> {
-    await prepareSteps(storeSteps({ ...this.#data, raw: false }), this.#codecs);
+    for (const [index, data] of this.#data.repos.entries()) {
+      await prepareSteps(storeSteps({ ...data, raw: false }), this.#codecs);
+      try {
+        this.#repos.set(index, { data, storage: await openRepoStorage(data.repo) });
+      } catch (error) {
+        if (!this.#isFanOut) throw error;
+        this.#lost.set(index, asBackstopError(error));
+      }
+    }
+  }
+
+  get #isFanOut(): boolean {
+    return this.#data.repos.length > 1;
   }
 
   /**
    * Copies files in order. All are written before the first is waited for: the disk syncs them together. An answer means
-   * that every file is durable.
+   * that every file is durable. What fails in a repository of several is tried again there alone.
    */
-  async copyFiles(input: BackupFilesInput): Promise<BackupFileResult[]> {
+  async copyFiles(input: BackupFilesInput): Promise<RepoOutput[]> {
     const cluster = this.#clusters.get(input.pgKey);
     if (cluster === undefined) throw new BackstopError('assert', `no cluster ${input.pgKey}`);
+    const outputs = new Map<number, RepoOutput>();
+    let repos = input.repos.filter(index => !this.#lost.has(index));
+    for (let attempt = 0; repos.length > 0; attempt++) {
+      const again: number[] = [];
+      for (const [at, { failure, results }] of (await this.#copyJob(cluster, input, repos)).entries()) {
+        const index = repos[at] ?? 0;
+        if (failure === undefined) outputs.set(index, { results });
+        else if (!this.#lost.has(index) && (await shallRetry(failure, attempt, this.#data.retry))) again.push(index);
+        else this.#lost.set(index, this.#lost.get(index) ?? failure);
+      }
+      repos = again;
+    }
+    return input.repos.map(index => outputs.get(index) ?? { error: errorToPlain(this.#lost.get(index)) });
+  }
+
+  async #copyJob(cluster: ClusterFiles, input: BackupFilesInput, repos: readonly number[]): Promise<RepoShare[]> {
+    const isLost = () => shares.every(({ failure }) => failure !== undefined);
+    const onFailure = () => {
+      if (isLost()) throw new BackstopError('runtime', 'no repository is left');
+    };
+    const shares = repos.map(index => {
+      const repo = this.#repos.get(index);
+      if (repo === undefined) throw new BackstopError('assert', `no repository ${index}`);
+      const at = input.repos.indexOf(index);
+      const tasks = input.files.map(({ stores }) => stores[at]);
+      return new RepoShare(repo, tasks, this.#codecs, this.#isFanOut ? onFailure : undefined);
+    });
     const buffer = this.#buffers.take();
     try {
-      return input.bundle === undefined
-        ? await this.#copySeparately(cluster, input.files, buffer)
-        : await this.#copyBundle(cluster, input.files, input.bundle, buffer);
+      await this.#checkResumed(cluster, input.files, shares);
+      for (const [index, task] of input.files.entries()) {
+        for (const share of shares) share.beginMaps(index);
+        await this.#copyFile(cluster, task, index, shares, buffer);
+      }
+      await Promise.all(shares.map(share => share.attempt(() => share.commit())));
+      await abortAll(shares.filter(({ failure }) => failure !== undefined));
+    } catch (error) {
+      await abortAll(shares);
+      if (!isLost()) throw error;
     } finally {
       this.#buffers.give(buffer);
     }
-  }
-
-  async #copySeparately(
-    cluster: ClusterFiles,
-    files: readonly BackupFileTask[],
-    buffer: Buffer,
-  ): Promise<BackupFileResult[]> {
-    const commits: Promise<void>[] = [];
-    try {
-      const results: BackupFileResult[] = [];
-      const resumable = await this.#checkResumable(cluster, files);
-      for (const [index, task] of files.entries()) {
-        const { isUnchanged = true, isStored = false } = resumable[index] ?? {};
-        if (isUnchanged && isStored) {
-          results.push({ outcome: 'resumed' });
-          continue;
-        }
-        const result = await this.#copyFile(cluster, task, buffer, async source => {
-          const sink = await this.#repo.write(task.repoPath, { atomic: false, permanent: true, sizeHint: task.size });
-          let stored: BackupFileResult;
-          try {
-            stored = await this.#store(task, source, buffer, {
-              sink,
-              bundleId: 0,
-              offset: 0,
-              raw: false,
-            });
-          } catch (error) {
-            await sink.abort();
-            throw error;
-          }
-          if (stored.outcome !== 'copied') {
-            await sink.abort();
-            return stored;
-          }
-          const commit = sink.commit();
-          // an early failure is reported by the wait for all; until then it must not look unhandled
-          commit.catch(() => undefined);
-          commits.push(commit);
-          return task.resumed === undefined || !isUnchanged ? stored : { ...stored, resumeFailed: true };
-        });
-        if (result.outcome === 'vanished' && task.resumed !== undefined) await this.#removeResumed(task.repoPath);
-        results.push(result);
-      }
-      await Promise.all(commits);
-      return results;
-    } catch (error) {
-      await Promise.allSettled(commits);
-      throw error;
-    }
+    return shares;
   }
 
   /** Looks at what an aborted backup stored: several files at once where an answer takes long. */
-  async #checkResumable(
+  async #checkResumed(
     cluster: ClusterFiles,
     files: readonly BackupFileTask[],
-  ): Promise<({ readonly isUnchanged: boolean; readonly isStored: boolean } | undefined)[]> {
-    if (files.every(({ resumed }) => resumed === undefined)) return [];
-    const check = async (task: BackupFileTask) => {
-      if (task.resumed === undefined) return undefined;
-      const buffer = this.#buffers.take();
-      try {
-        const isUnchanged = await this.#isUnchanged(cluster, task, buffer);
-        return { isUnchanged, isStored: isUnchanged && (await this.#isResumed(task, buffer)) };
-      } finally {
-        this.#buffers.give(buffer);
-      }
-    };
-    return await forAll(files, check, Math.max(1, this.#ahead));
-  }
-
-  /** Removes what is in no manifest. Where it is locked it stays, and goes together with the backup. */
-  async #removeResumed(path: string): Promise<void> {
-    try {
-      await this.#repo.remove(path);
-    } catch (error) {
-      if (!(error instanceof LockedError)) throw error;
+    shares: readonly RepoShare[],
+  ): Promise<void> {
+    for (const share of shares) {
+      if (files.every((_, index) => share.wants(index)?.resumed === undefined)) continue;
+      const check = async (task: BackupFileTask, index: number) => {
+        const buffer = this.#buffers.take();
+        try {
+          await share.checkResumed(
+            index,
+            resumed => this.#isContent(cluster, task, resumed, buffer),
+            source => this.#hash(source, buffer),
+          );
+        } finally {
+          this.#buffers.give(buffer);
+        }
+      };
+      await share.attempt(async () => void (await forAll(files, check, share.readsAtOnce)));
     }
   }
 
-  /** Whether what an aborted backup stored is whole. */
-  async #isResumed({ resumed, repoPath }: BackupFileTask, buffer: Buffer): Promise<boolean> {
-    if (resumed === undefined) return false;
-    let source: ByteSource;
-    try {
-      // a byte more than there should be, so that a larger file is seen
-      source = await this.#repo.read(repoPath, { length: resumed.sizeRepo + 1 });
-    } catch (error) {
-      if (isKind(error, 'file-missing')) return false;
-      throw error;
-    }
-    try {
-      const stored = await this.#hash(source, buffer);
-      if (stored.size !== resumed.sizeRepo || stored.checksum !== resumed.checksumRepo) return false;
-    } finally {
-      await source.close();
-    }
-    // the backup that wrote it may have ended before its bytes were on disk
-    await this.#repo.paths?.sync(repoPath);
-    return true;
-  }
-
-  /** Whether the cluster's file still is what an aborted backup stored of it; taken on trust unless it is to be compared. */
-  async #isUnchanged(cluster: ClusterFiles, task: BackupFileTask, buffer: Buffer): Promise<boolean> {
-    const { resumed } = task;
-    if (resumed === undefined || !resumed.compare) return true;
+  /** Whether the cluster's file has this content. */
+  async #isContent(
+    cluster: ClusterFiles,
+    task: BackupFileTask,
+    { size, checksum }: Content,
+    buffer: Buffer,
+  ): Promise<boolean> {
     const source = await this.#openSource(cluster, task);
     if (source === undefined) return false;
     try {
       const content = await this.#hash(source, buffer);
-      return content.size === resumed.size && content.checksum === resumed.checksum;
+      return content.size === size && content.checksum === checksum;
     } finally {
       await source.close();
-    }
-  }
-
-  /** A bundle that no file went into is not made. */
-  async #copyBundle(
-    cluster: ClusterFiles,
-    files: readonly BackupFileTask[],
-    bundle: { readonly id: number; readonly path: string },
-    buffer: Buffer,
-  ): Promise<BackupFileResult[]> {
-    const sink = await this.#repo.write(bundle.path, { atomic: false, permanent: true });
-    let offset = 0;
-    const maps: (Promise<BlockItem[] | undefined> | undefined)[] = [];
-    try {
-      const results: BackupFileResult[] = [];
-      for (const [index, task] of files.entries()) {
-        for (let next = maps.length; next < files.length && next < index + this.#ahead; next++) {
-          maps.push(this.#beginMap(files[next]));
-        }
-        const map = maps[index];
-        maps[index] = undefined;
-        const result = await this.#copyFile(cluster, task, buffer, async opened => {
-          const source = await peek(opened, buffer);
-          // a file that shrank to nothing takes no place, like every empty file of a bundled backup
-          if (source === undefined) return emptyFile;
-          const { bundleRaw: raw } = this.#data;
-          const stored = await this.#store(task, source, buffer, { sink, bundleId: bundle.id, offset, raw, map });
-          return stored.outcome === 'copied' ? { ...stored, bundleOffset: offset } : stored;
-        });
-        if (result.outcome === 'copied') offset += result.sizeRepo;
-        results.push(result);
-      }
-      if (offset === 0) await sink.abort();
-      else await sink.commit();
-      return results;
-    } catch (error) {
-      await sink.abort();
-      throw error;
     }
   }
 
   async #copyFile(
     cluster: ClusterFiles,
     task: BackupFileTask,
+    index: number,
+    all: readonly RepoShare[],
     buffer: Buffer,
-    store: (source: ByteSource) => Promise<BackupFileResult>,
-  ): Promise<BackupFileResult> {
+  ): Promise<void> {
+    const shares = all.filter(share => share.wants(index) !== undefined);
+    if (shares.length === 0) return;
     const opened = await this.#openSource(cluster, task);
-    if (opened === undefined) return { outcome: 'vanished' };
-    let source = opened;
+    if (opened === undefined) return await vanish(shares, index);
+    let source = new HeldSource(opened, buffer);
     try {
-      const { prior } = task;
+      const isEmpty = (await source.fill()) === 0;
       // a file that fits in one buffer costs nothing to compare first
-      if (prior !== undefined && (prior.always || task.size <= buffer.length)) {
+      const isWhole = task.size <= buffer.length;
+      const compared = shares.filter(share => {
+        const prior = share.wants(index)?.prior;
+        return prior !== undefined && (prior.always || isWhole);
+      });
+      if (compared.length > 0) {
         const content = await this.#hash(source, buffer);
-        if (content.size === prior.size && content.checksum === prior.checksum) {
-          return { outcome: 'matched', ...content };
+        for (const share of compared) {
+          const prior = share.wants(index)?.prior;
+          if (content.size !== prior?.size || content.checksum !== prior.checksum) continue;
+          await share.store(index, { outcome: 'matched', ...content });
         }
-        await source.close();
-        const again = await this.#openSource(cluster, task);
-        if (again === undefined) return { outcome: 'vanished' };
-        source = again;
+        const changed = shares.filter(share => share.wants(index) !== undefined);
+        if (changed.length === 0) return;
+        if (isWhole) source.rewind();
+        else {
+          await source.close();
+          const again = await this.#openSource(cluster, task);
+          if (again === undefined) return await vanish(changed, index);
+          source = new HeldSource(again, buffer);
+          await source.fill();
+        }
       }
-      return await store(source);
+      await this.#store(task, index, { source, isEmpty }, shares, buffer);
     } finally {
       await source.close();
     }
   }
 
+  /** Reads the source into all repositories that want the file. */
   async #store(
-    task: BackupFileTask,
-    source: ByteSource,
+    file: BackupFileTask,
+    index: number,
+    { source, isEmpty }: { readonly source: ByteSource; readonly isEmpty: boolean },
+    shares: readonly RepoShare[],
     buffer: Buffer,
-    destination: Destination,
-  ): Promise<BackupFileResult> {
-    const { block } = task;
-    const priorMap = await (destination.map ?? this.#beginMap(task));
-    const spec = this.#specOf(task, destination);
-    const altered = spec.some(step => step.step === 'hash' && step.id === 'stored');
-    const kinds = {
-      ...this.#codecs,
-      'page-checksum': pageChecksumKind(this.#pages, (page, into) =>
-        readAgain(task.path, page * this.#data.pageSize, into),
-      ),
-      'block-incremental': blockIncrementalKind(this.#codecs, await this.#blockHash(block), priorMap),
-    };
-    const pipelines: Pipeline[] = [];
+  ): Promise<void> {
+    const stores: Store[] = [];
+    for (const share of shares) {
+      const task = share.wants(index);
+      if (task === undefined) continue;
+      if (isEmpty && task.bundleId > 0) {
+        // a file that shrank to nothing takes no place, like every empty file of a bundled backup
+        await share.store(index, emptyFile);
+        continue;
+      }
+      const destination = await share.attempt(() => share.open(index, task, file.size));
+      if (destination !== undefined) stores.push({ share, task, destination });
+    }
+    if (stores.length === 0) return;
+    const hashBlock = await this.#blockHash(stores);
+    const pipelines: SharedPipeline[] = [];
     try {
-      await pump(
+      await pumpInto(
         source,
-        emit => {
-          const pipeline = openPipeline<Spec>(spec, kinds, emit);
+        into => {
+          const pipeline = openSharedPipeline(
+            stores.map((store): PipelineBranch<Spec> => {
+              const kinds = {
+                ...this.#codecs,
+                'page-checksum': pageChecksumKind(this.#pages, (page, piece) =>
+                  readAgain(file.path, page * this.#data.pageSize, piece),
+                ),
+                'block-incremental': blockIncrementalKind(this.#codecs, hashBlock, store.destination.priorMap),
+              };
+              return { ...this.#specOf(store), kinds, sink: into(store.destination.sink) };
+            }),
+          );
           pipelines.push(pipeline);
           return pipeline;
         },
-        destination.sink,
         buffer,
       );
-      const results = pipelines[0]?.results() ?? {};
-      const size = countResult(results, 'content-size');
-      const checksum = hashResult(results, 'content');
-      const blocks = results.blocks as BlockIncrementalResult | undefined;
-      if (blocks?.stored === false && size > 0) return { outcome: 'matched', checksum, size };
-      const pages = results.pages as PageChecksumResult | undefined;
-      return {
-        outcome: 'copied',
-        size,
-        sizeRepo: altered ? countResult(results, 'stored-size') : size,
-        checksum,
-        ...(altered ? { checksumRepo: hashResult(results, 'stored') } : {}),
-        ...(pages === undefined ? {} : { pages }),
-        ...(blocks === undefined ? {} : { blockMapSize: blocks.mapSize }),
-      };
+      const results = pipelines[0]?.results() ?? [];
+      for (const [at, { share }] of stores.entries()) {
+        await share.attempt(() => share.store(index, resultOf(results[at] ?? {})));
+      }
     } finally {
       for (const pipeline of pipelines) pipeline.close();
     }
   }
 
-  #specOf(task: BackupFileTask, { bundleId, offset, raw }: Destination): Spec[] {
+  #specOf({ task, destination, share }: Store): Pick<PipelineBranch<Spec>, 'shared' | 'own'> {
     const { pageSize, pageHeaderCheck } = this.#data;
+    const { data } = share.repo;
     const { block, pageSegment } = task;
-    const spec: Spec[] = [
+    const content: Spec[] = [
       { step: 'hash', algorithm: 'sha1', id: 'content' },
       { step: 'count', id: 'content-size' },
     ];
     if (pageSegment !== undefined) {
-      spec.push({ step: 'page-checksum', id: 'pages', pageSize, segment: pageSegment, headerCheck: pageHeaderCheck });
+      content.push({
+        step: 'page-checksum',
+        id: 'pages',
+        pageSize,
+        segment: pageSegment,
+        headerCheck: pageHeaderCheck,
+      });
     }
-    const plain = spec.length;
-    if (block === undefined) {
-      spec.push(...storeSteps({ ...this.#data, raw }));
-    } else {
+    if (block !== undefined) {
+      const { bundleId, offset } = destination;
       const { blockSize, checksumSize, superBlockSize, reference } = block;
-      spec.push({
+      const blocks: Spec = {
         step: 'block-incremental',
         id: 'blocks',
         blockSize,
@@ -353,43 +317,22 @@ class BackupWorker {
         reference,
         bundleId,
         offset,
-        superBlockSteps: storeSteps({ ...this.#data, raw: true }),
-        mapSteps: storeSteps({ ...this.#data, compressType: 'none', raw: true }),
-      });
+        superBlockSteps: storeSteps({ ...data, raw: true }),
+        mapSteps: storeSteps({ ...data, compressType: 'none', raw: true }),
+      };
+      return { shared: content, own: [blocks, ...storedSteps] };
     }
-    if (spec.length > plain) {
-      spec.push({ step: 'hash', algorithm: 'sha1', id: 'stored' }, { step: 'count', id: 'stored-size' });
-    }
-    return spec;
+    const steps = storeSteps({ ...data, raw: destination.raw });
+    return { shared: steps.length === 0 ? content : [...content, ...steps, ...storedSteps], own: [] };
   }
 
-  async #blockHash(block: BlockTask | undefined): Promise<Xxh128> {
-    if (block === undefined) return () => undefined;
+  async #blockHash(stores: readonly Store[]): Promise<Xxh128> {
+    if (stores.every(({ task }) => task.block === undefined)) return () => undefined;
     this.#hashBlock ??= await loadXxh128();
     return this.#hashBlock;
   }
 
-  /** Begins to read the prior map of a file that is stored by blocks; a failure is told when it is wanted. */
-  #beginMap(task: BackupFileTask | undefined): Promise<BlockItem[] | undefined> | undefined {
-    return task?.block === undefined ? undefined : begun(this.#readMap(task.block));
-  }
-
-  async #readMap({ priorMap, blockSize, checksumSize }: BlockTask): Promise<BlockItem[] | undefined> {
-    if (priorMap === undefined) return undefined;
-    const spec = loadSteps({ ...this.#data, compressType: 'none', raw: true });
-    const source = await this.#repo.read(priorMap.path, { offset: priorMap.offset, length: priorMap.length });
-    const sink = new MemorySink(priorMap.length);
-    const pipeline = openPipeline(spec, this.#codecs, chunk => sink.write(chunk));
-    try {
-      await pump(source, () => pipeline, { write: () => undefined }, Buffer.allocUnsafe(65536));
-    } finally {
-      pipeline.close();
-      await source.close();
-    }
-    return decodeBlockMap(sink.bytes(), blockSize, checksumSize);
-  }
-
-  async #hash(source: ByteSource, buffer: Buffer): Promise<{ checksum: string; size: number }> {
+  async #hash(source: ByteSource, buffer: Buffer): Promise<Content> {
     const pipeline = openPipeline<StepSpec>(
       [
         { step: 'hash', algorithm: 'sha1', id: 'content' },
@@ -430,21 +373,35 @@ const emptyFile: BackupFileResult = {
   checksum: emptyChecksum,
 };
 
-/** Reads the first piece. @returns undefined for an empty source; else one that gives that piece again first */
-async function peek(source: ByteSource, buffer: Uint8Array): Promise<ByteSource | undefined> {
-  const count = await source.read(buffer);
-  if (count === 0) return undefined;
-  let pending = count;
+/** What is learned of stored bytes that are not the content. */
+const storedSteps: readonly StepSpec[] = [
+  { step: 'hash', algorithm: 'sha1', id: 'stored' },
+  { step: 'count', id: 'stored-size' },
+];
+
+function resultOf(results: StepResults): BackupFileResult {
+  const size = countResult(results, 'content-size');
+  const checksum = hashResult(results, 'content');
+  const blocks = results.blocks as BlockIncrementalResult | undefined;
+  if (blocks?.stored === false && size > 0) return { outcome: 'matched', checksum, size };
+  const altered = results.stored !== undefined;
+  const pages = results.pages as PageChecksumResult | undefined;
   return {
-    read(into) {
-      if (pending === 0) return source.read(into);
-      // the piece is where the pump wants it already
-      if (into.buffer !== buffer.buffer || into.byteOffset !== buffer.byteOffset) {
-        throw new BackstopError('assert', 'a peeked source is read into another buffer');
-      }
-      pending = 0;
-      return count;
-    },
-    close: () => source.close(),
+    outcome: 'copied',
+    size,
+    sizeRepo: altered ? countResult(results, 'stored-size') : size,
+    checksum,
+    ...(altered ? { checksumRepo: hashResult(results, 'stored') } : {}),
+    ...(pages === undefined ? {} : { pages }),
+    ...(blocks === undefined ? {} : { blockMapSize: blocks.mapSize }),
   };
+}
+
+async function vanish(shares: readonly RepoShare[], index: number): Promise<void> {
+  for (const share of shares) await share.attempt(() => share.vanish(index));
+}
+
+/** Whatever this fails with, what led here is the failure to tell. */
+async function abortAll(shares: readonly RepoShare[]): Promise<void> {
+  await Promise.allSettled(shares.map(share => share.abort()));
 }

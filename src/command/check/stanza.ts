@@ -8,6 +8,7 @@ import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { waitForWal } from '../../repo/wal-store.ts';
 import { openRepo, repoSettings, settingsOfCluster } from '../open.ts';
 import type { Session } from '../session.ts';
+import { tellFailure, tellLag } from './archiver.ts';
 
 /** A standby cannot switch WAL: only its configuration is checked. */
 export async function checkStandby(session: Session<'check'>, standby: Cluster): Promise<void> {
@@ -32,21 +33,31 @@ export async function checkPrimary(session: Session<'check'>, primary: Cluster):
     const infos = await inOrder(repos, loadInfo(primary), repo =>
       log.info(`check ${repo.name} configuration (primary)`),
     );
-    const archives = repos.map((repo, index) => ({ repo, info: infos[index] }));
+    const archives = repos.flatMap((repo, index) => {
+      const info = infos[index];
+      return info === undefined ? [] : [{ repo, info }];
+    });
+    await tellLag(session, archives);
     const segment = await primary.switchWal();
-    await inOrder(
+    const waiting = inOrder(
       archives,
       async ({ repo, info }, signal) => {
-        if (info === undefined) return undefined;
         return await waitForWal(repo, archiveIdOf(currentDb(info.archive)), [segment], { timeout, clock, signal });
       },
       ({ repo }) => log.info(`check ${repo.name} archive for WAL (primary)`),
       ({ repo }, wal) => {
-        for (const { path } of wal ?? []) {
+        for (const { path } of wal) {
           log.info(`WAL segment ${segment} successfully archived to '${repo.fullPath(path)}' on ${repo.name}`);
         }
       },
     );
+    try {
+      await waiting;
+    } catch (error) {
+      await tellFailure(session, primary, undefined);
+      throw error;
+    }
+    await tellFailure(session, primary, archives);
   });
 }
 

@@ -1,16 +1,20 @@
 /** Looks into the repositories for `info`. What is wrong with one stanza or repository becomes part of the answer. */
 import { dirname } from 'node:path/posix';
-import { asBackstopError, BackstopError, isKind } from '../../base/error.ts';
+import { asBackstopError, BackstopError, isBackstopError, isKind } from '../../base/error.ts';
 import { compareBytes } from '../../base/json.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
+import { ArchiveListing } from '../../repo/archive-listing.ts';
 import type { BackupInfo } from '../../repo/backup-info.ts';
-import { archiveIdOf, currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
+import { type ArchiveId, archiveIdOf, currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
 import { type BackupLabel, isBackupLabel } from '../../repo/label.ts';
 import { archiveIdPath, backupPath, manifestFile } from '../../repo/layout.ts';
 import { begun, forAll } from '../../repo/object-store.ts';
 import { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openRepoStorage, type RepoSettings, type StorageContext } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { archiveGaps } from '../archive-gap.ts';
+import { archiveLag } from '../archive-lag.ts';
+import type { LocalArchiver } from '../local-archiver.ts';
 import {
   type DatabaseFinding,
   emptyFinding,
@@ -18,9 +22,9 @@ import {
   lockFree,
   type RepoFinding,
   type StanzaFinding,
-  type WalRange,
 } from './finding.ts';
 import { findLocks } from './lock.ts';
+import { findWalRange } from './wal-range.ts';
 
 export interface FindRequest {
   /** In key order. */
@@ -34,6 +38,12 @@ export interface FindRequest {
   readonly progressOnly: boolean;
   /** Who is told of what while a repository is open. */
   readonly contextOf: (settings: RepoSettings) => StorageContext;
+  /** What is known on this host of a stanza's archiving. */
+  readonly archiverOf: (stanza: string) => Promise<LocalArchiver | undefined>;
+  /** Is told why something of it is not known. */
+  readonly tell: (message: string) => void;
+  /** Seconds since the epoch. */
+  readonly now: number;
 }
 
 /** Where every stanza has a directory. */
@@ -57,13 +67,11 @@ export async function findStanzas(request: FindRequest): Promise<StanzaFinding[]
     const names =
       request.stanza === undefined
         ? [...new Set(repos.flatMap(repo => repo.stanzas))].sort(compareBytes)
-        : repos.every(repo => repo.storage === undefined)
-          ? []
-          : [request.stanza];
+        : [request.stanza];
     const findings = await forAll(names, name => findStanza(name, repos, request));
     if (findings.length === 0 && repos.some(repo => repo.error !== undefined)) {
       const failed = repos.map(repo => withError(emptyFinding(repo.settings.key, cipherOf(repo.settings)), repo.error));
-      return [{ name: request.stanza ?? '[invalid]', repos: failed }];
+      return [{ name: '[invalid]', repos: failed }];
     }
     return findings;
   } finally {
@@ -83,7 +91,9 @@ async function openAndList(settings: RepoSettings, context: StorageContext): Pro
 }
 
 async function findStanza(name: string, repos: readonly OpenRepo[], request: FindRequest): Promise<StanzaFinding> {
-  const found = await Promise.all(repos.map(repo => findInRepo(name, repo, request)));
+  // before the repositories: what is archived meanwhile does not count as missing
+  const archiver = request.progressOnly ? undefined : await request.archiverOf(name);
+  const found = await findInRepos(name, repos, request, archiver);
   const locked = found.map(repo => (request.progressOnly ? repo.state !== 'failed' : repo.state === 'found'));
   if (!locked.includes(true)) return { name, repos: found };
   try {
@@ -104,7 +114,57 @@ async function findStanza(name: string, repos: readonly OpenRepo[], request: Fin
   }
 }
 
-async function findInRepo(name: string, repo: OpenRepo, request: FindRequest): Promise<RepoFinding> {
+async function findInRepos(
+  name: string,
+  repos: readonly OpenRepo[],
+  request: FindRequest,
+  archiver: LocalArchiver | undefined,
+): Promise<RepoFinding[]> {
+  try {
+    return await Promise.all(repos.map(repo => findInRepo(name, repo, request, archiver)));
+  } finally {
+    await archiver?.files.close();
+  }
+}
+
+/** The archive of an archive id: the same object each time. */
+type ListingOf = (archiveId: ArchiveId) => ArchiveListing;
+
+function listingsOf(storage: Storage | undefined, stanza: string): ListingOf {
+  const known = new Map<ArchiveId, ArchiveListing>();
+  return archiveId => {
+    if (storage === undefined) throw new BackstopError('assert', 'list of a repository that is not open');
+    const listing = known.get(archiveId) ?? new ArchiveListing(storage, archiveIdPath(stanza, archiveId));
+    known.set(archiveId, listing);
+    return listing;
+  };
+}
+
+async function findInRepo(
+  name: string,
+  repo: OpenRepo,
+  request: FindRequest,
+  archiver: LocalArchiver | undefined,
+): Promise<RepoFinding> {
+  const listingOf = listingsOf(repo.storage, name);
+  const finding = await findRepo(name, repo, request, listingOf);
+  if (archiver === undefined) return finding;
+  try {
+    return { ...finding, ...(await findLag(finding, archiver, listingOf, request.now)) };
+  } catch (error) {
+    // what the repository holds is known all the same
+    if (!isBackstopError(error)) throw error;
+    request.tell(`unable to find how far repo${repo.settings.key} is behind: ${error.text}`);
+    return finding;
+  }
+}
+
+async function findRepo(
+  name: string,
+  repo: OpenRepo,
+  request: FindRequest,
+  listingOf: ListingOf,
+): Promise<RepoFinding> {
   const { settings, storage } = repo;
   const empty = emptyFinding(settings.key, cipherOf(settings));
   if (storage === undefined) return withError(empty, repo.error);
@@ -114,13 +174,38 @@ async function findInRepo(name: string, repo: OpenRepo, request: FindRequest): P
   }
   if (request.progressOnly) return empty;
   try {
-    return await readStanza(new StanzaRepo(settings, storage, name), empty, request.set);
+    return await readStanza(new StanzaRepo(settings, storage, name), empty, request.set, listingOf);
   } catch (error) {
     return failed(empty, error);
   }
 }
 
-async function readStanza(repo: StanzaRepo, empty: RepoFinding, set: string | undefined): Promise<RepoFinding> {
+/** What the repository lacks of the WAL on this host: all that waits, when it cannot be read. */
+async function findLag(
+  finding: RepoFinding,
+  { waiting, files, dropped }: LocalArchiver,
+  listingOf: ListingOf,
+  now: number,
+): Promise<Pick<RepoFinding, 'lag' | 'gaps'>> {
+  const { current, databases, backups, state } = finding;
+  if (current !== undefined && !isSameDb(current, waiting)) return {};
+  const database = state === 'found' ? databases.find(({ db }) => isSameDb(db, waiting)) : undefined;
+  if (database === undefined) return { lag: await archiveLag(waiting, files, undefined, now) };
+  const listing = listingOf(database.archiveId);
+  const own = backups.filter(({ dbId }) => dbId === database.db.id);
+  const gaps = await archiveGaps(dropped, { listing, backups: own, segmentSize: waiting.segmentSize });
+  return {
+    lag: await archiveLag(waiting, files, listing, now),
+    ...(gaps.length === 0 ? {} : { gaps }),
+  };
+}
+
+async function readStanza(
+  repo: StanzaRepo,
+  empty: RepoFinding,
+  set: string | undefined,
+  listingOf: ListingOf,
+): Promise<RepoFinding> {
   const loading = begun(repo.loadArchiveInfo());
   const looking = begun(findSet(repo, set));
   let backup: BackupInfo;
@@ -135,7 +220,7 @@ async function readStanza(repo: StanzaRepo, empty: RepoFinding, set: string | un
     throw error;
   }
   const archive = await loading;
-  const finding = backup.history.map(db => begun(findDatabase(repo, archive, db)));
+  const finding = backup.history.map(db => begun(findDatabase(archive, db, listingOf)));
   const label = await looking;
   const manifest = label === undefined ? undefined : await repo.loadManifest(label, backup.cipherPass);
   const current = currentDb(backup);
@@ -162,7 +247,7 @@ async function findSet(repo: StanzaRepo, set: string | undefined): Promise<Backu
   return (await repo.storage.info(manifestFile(repo.stanza, set))) === undefined ? undefined : set;
 }
 
-async function findDatabase(repo: StanzaRepo, archive: ArchiveInfo, db: DbHistory): Promise<DatabaseFinding> {
+async function findDatabase(archive: ArchiveInfo, db: DbHistory, listingOf: ListingOf): Promise<DatabaseFinding> {
   // after an upgrade that only one of the two files saw, their ids differ: version and system id lead
   const own = archive.history.filter(other => isSameDb(other, db));
   const match = own.find(other => other.id === db.id) ?? own.at(-1);
@@ -173,43 +258,8 @@ async function findDatabase(repo: StanzaRepo, archive: ArchiveInfo, db: DbHistor
     );
   }
   const archiveId = archiveIdOf(match);
-  const wal = await findWalRange(repo.storage, archiveIdPath(repo.stanza, archiveId));
+  const wal = await findWalRange(listingOf(archiveId));
   return { db, archiveId, ...(wal === undefined ? {} : { wal }) };
-}
-
-const walDirectory = /^[0-9A-F]{16}$/;
-const walFile = /^[0-9A-F]{24}-[0-9a-f]{40}(\.(gz|lz4|zst|bz2|xz))?$/;
-
-/** Looks into the first and last directories only: an archive may hold a million segments. */
-async function findWalRange(storage: Storage, path: string): Promise<WalRange | undefined> {
-  const directories = (await storage.names(path)).filter(name => walDirectory.test(name)).sort();
-  const lists = new Map<string, Promise<string[]>>();
-  const list = (directory: string): Promise<string[]> => {
-    const known = lists.get(directory) ?? begun(storage.names(`${path}/${directory}`));
-    lists.set(directory, known);
-    return known;
-  };
-  const [min, max] = await Promise.all([
-    firstSegment(list, directories, (a, b) => a < b),
-    firstSegment(list, directories.toReversed(), (a, b) => a > b),
-  ]);
-  return min === undefined ? undefined : { min, max: max ?? min };
-}
-
-async function firstSegment(
-  list: (directory: string) => Promise<string[]>,
-  directories: readonly string[],
-  precedes: (a: string, b: string) => boolean,
-): Promise<string | undefined> {
-  for (const directory of directories) {
-    let first: string | undefined;
-    // a directory may hold nothing but backup history files
-    for (const name of await list(directory)) {
-      if (walFile.test(name) && (first === undefined || precedes(name, first))) first = name;
-    }
-    if (first !== undefined) return first.slice(0, 24);
-  }
-  return undefined;
 }
 
 const cipherOf = (settings: RepoSettings) => (settings.cipherPass === undefined ? 'none' : 'aes-256-cbc');

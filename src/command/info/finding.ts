@@ -2,6 +2,8 @@
 import type { BackupEntry } from '../../repo/backup-info.ts';
 import type { ArchiveId, DbHistory } from '../../repo/history.ts';
 import type { Manifest } from '../../repo/manifest/manifest.ts';
+import type { ArchiveGap } from '../archive-gap.ts';
+import type { ArchiveLag } from '../archive-lag.ts';
 
 export type Cipher = 'none' | 'aes-256-cbc';
 
@@ -49,6 +51,10 @@ export interface RepoFinding {
   readonly backups: readonly BackupEntry[];
   /** Manifest of the backup that was asked for, if this repository has it. */
   readonly manifest?: Manifest;
+  /** WAL of the cluster on this host that this repository lacks; absent when there is none here, or it is another one. */
+  readonly lag?: ArchiveLag;
+  /** WAL that was given up; absent when there is none. */
+  readonly gaps?: readonly ArchiveGap[];
   readonly backupLock: LockFinding;
   readonly restoreLock: LockFinding;
 }

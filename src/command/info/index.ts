@@ -1,5 +1,6 @@
 /** `info`: what the repositories hold. It answers whatever state they are in; only a wrong command line is an error. */
 import { BackstopError } from '../../base/error.ts';
+import { lookAtArchiver } from '../local-archiver.ts';
 import { repoSettings, storageContext } from '../open.ts';
 import type { Session } from '../session.ts';
 import { findStanzas } from './find.ts';
@@ -14,11 +15,16 @@ export async function run(session: Session<'info'>): Promise<undefined> {
     throw new BackstopError('option-invalid', "option 'set' cannot be used with option 'detail-level' = 'progress'");
   }
   const named = set === undefined ? {} : { set };
+  // what is not known of it is no fault of the repositories, and whoever reads JSON wants no warning in it
+  const tell = (message: string) => session.log.debug('info::archiver', message);
   const findings = await findStanzas({
     repos: repoSettings(session),
     lockPath,
     progressOnly,
     contextOf: settings => storageContext(session, settings),
+    archiverOf: name => lookAtArchiver(session, name, tell),
+    tell,
+    now: Math.floor(session.clock.now() / 1000),
     ...named,
     ...(stanza === undefined ? {} : { stanza }),
   });

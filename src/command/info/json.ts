@@ -53,7 +53,15 @@ const archiveJson = ({ repoKey, dbId, archiveId, wal }: ArchiveReport): JsonObje
   min: wal?.min ?? null,
 });
 
-const repoJson = ({ key, cipher, status }: RepoReport): JsonObject => ({ cipher, key, status: { ...status } });
+function repoJson({ key, cipher, status, lag, gaps }: RepoReport): JsonObject {
+  return {
+    cipher,
+    key,
+    status: { ...status },
+    ...(lag === undefined ? {} : { lag: { ...lag, oldest: lag.oldest ?? null } }),
+    ...(gaps.length === 0 ? {} : { dropped: gaps.map(gap => ({ ...gap })) }),
+  };
+}
 
 function backupJson({ repoKey, entry, set }: BackupReport): JsonObject {
   const hasErrors = set !== undefined && set.errorFiles.length > 0 ? true : entry.error;

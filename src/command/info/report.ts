@@ -4,6 +4,8 @@ import type { ArchiveId, DbHistory } from '../../repo/history.ts';
 import { isSameDb } from '../../repo/history.ts';
 import type { BackupType } from '../../repo/label.ts';
 import type { Manifest } from '../../repo/manifest/manifest.ts';
+import type { ArchiveGap } from '../archive-gap.ts';
+import type { ArchiveLag } from '../archive-lag.ts';
 import type { Cipher, DatabaseFinding, RepoFinding, StanzaFinding, WalRange } from './finding.ts';
 
 /** The codes that scripts read (behaviour, section 7). */
@@ -29,6 +31,9 @@ export interface RepoReport {
   readonly key: number;
   readonly cipher: Cipher;
   readonly status: Status;
+  /** Absent when it is not known. */
+  readonly lag?: ArchiveLag;
+  readonly gaps: readonly ArchiveGap[];
 }
 
 export interface DatabaseReport {
@@ -116,6 +121,8 @@ export function makeReport(finding: StanzaFinding, request: ReportRequest): Stan
       key: repo.key,
       cipher: repo.cipher,
       status: setMissing && repo.state === 'found' ? statusOf(6) : repoStatus(repo),
+      ...(repo.lag === undefined ? {} : { lag: repo.lag }),
+      gaps: repo.gaps ?? [],
     }),
   );
   const current = repos.find(repo => repo.current !== undefined)?.current;

@@ -2,6 +2,7 @@
 import { formatTimeZone } from '../../base/clock.ts';
 import { formatPercent, formatSize } from '../../base/units.ts';
 import { typeOfLabel } from '../../repo/label.ts';
+import { gapRange } from '../archive-gap.ts';
 import {
   type BackupReport,
   type DatabaseGroup,
@@ -30,6 +31,7 @@ function stanzaLines(report: StanzaReport, set: string | undefined): string[] {
   if (details === undefined) return lines;
   if (status.code === 4 || status.code === 5 || status.code === 99) lines.push(...repoLines(details.repos));
   if (status.code !== 1) lines.push(...cipherLines(details));
+  lines.push(...lagLines(details.repos), ...gapLines(details.repos));
   for (const group of groupByDatabase(details, set)) lines.push(...databaseLines(group, set !== undefined));
   return lines;
 }
@@ -65,6 +67,33 @@ function cipherLines({ cipher, repos }: StanzaDetails): string[] {
   const lines = [`    cipher: ${cipher}`];
   if (cipher === 'mixed') lines.push(...repos.map(repo => `        repo${repo.key}: ${repo.cipher}`));
   return lines;
+}
+
+/** Only when something waits: pgBackRest has no such lines. */
+function lagLines(repos: readonly RepoReport[]): string[] {
+  const lines = repos.flatMap(({ key, lag }) => {
+    if (lag?.oldest === undefined) return [];
+    const { segments, bytes, seconds, oldest } = lag;
+    return [`        repo${key}: ${countOf(segments)} (${formatSize(bytes)}), oldest ${oldest} for ${seconds}s`];
+  });
+  return lines.length === 0 ? [] : ['    wal waiting to be archived:', ...lines];
+}
+
+const countOf = (segments: number): string => `${segments} segment${segments === 1 ? '' : 's'}`;
+
+function gapLines(repos: readonly RepoReport[]): string[] {
+  const lines = repos.flatMap(({ key, gaps }) =>
+    gaps.map(gap => {
+      const times = `${formatTimeZone(gap.start)} / ${formatTimeZone(gap.stop)}`;
+      return `        repo${key}: ${countOf(gap.segments)} (${formatSize(gap.bytes)}), ${gapRange(gap)}, ${times}`;
+    }),
+  );
+  if (lines.length === 0) return [];
+  return [
+    '    wal dropped by archive-push-queue-max:',
+    ...lines,
+    '        older backups cannot be recovered beyond it: make a new one',
+  ];
 }
 
 function databaseLines({ db, isCurrent, wal, backups }: DatabaseGroup, full: boolean): string[] {

@@ -24,8 +24,10 @@ import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink, readStored } from '../../repo/stored.ts';
 import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { droppedFile } from '../dropped-wal.ts';
 import { clusterSettings, openClusterFiles, openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
+import { removeSpoolFile, spoolNames, spoolPaths } from '../spool.ts';
 import {
   type CleanSettings,
   checkDirectories,
@@ -54,7 +56,11 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   const mayRemove = mayRemoveFrom(session, pgPath);
   dropSpool(session);
 
-  const repos = await Promise.all(repoSettings(session).map(repo => openRepo(session, repo)));
+  // one that cannot be opened is no reason not to restore from another
+  const repos = repoSettings(session).map(settings => ({
+    key: settings.key,
+    opening: begun(openRepo(session, settings)),
+  }));
   const { repo, info, entry } = await chooseSet(
     repos,
     { set: values.set, type: values.type, ...(values.target === undefined ? {} : { target: values.target }) },
@@ -156,7 +162,9 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   await syncDirectories(files, manifest, layout, changed);
   await restoreControl(session, files, manifest, pgPath);
   log.info(`restore size = ${formatSize(bytes)}, file total = ${manifest.files.length}`);
-  for (const each of repos) await each.storage.close();
+  for (const opened of await Promise.allSettled(repos.map(({ opening }) => opening))) {
+    if (opened.status === 'fulfilled') await opened.value.storage.close();
+  }
   return undefined;
 }
 
@@ -192,10 +200,15 @@ function mayRemoveFrom(session: Session<'restore'>, pgPath: string): boolean {
   return false;
 }
 
-/** WAL that was fetched ahead belongs to another recovery. */
+/**
+ * WAL that was fetched ahead belongs to another recovery, and what was pushed to another course of things. What was dropped
+ * is still not in the archive.
+ */
 function dropSpool({ settings }: Session<'restore'>): void {
-  const { 'spool-path': spool, stanza } = settings.values;
-  if (spool !== undefined) rmSync(`${spool}/archive/${stanza}`, { recursive: true, force: true });
+  const { 'spool-path': spoolPath, stanza } = settings.values;
+  if (spoolPath === undefined) return;
+  const { root } = spoolPaths(spoolPath, stanza);
+  for (const name of spoolNames(root)) if (name !== droppedFile) removeSpoolFile(`${root}/${name}`);
 }
 
 /** What the archive has of timelines. */

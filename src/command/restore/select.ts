@@ -12,6 +12,12 @@ export interface RestoreTarget {
   readonly target?: string;
 }
 
+/** A repository that is being opened. */
+export interface OpeningRepo {
+  readonly key: number;
+  readonly opening: Promise<StanzaRepo>;
+}
+
 export interface ChosenSet {
   readonly repo: StanzaRepo;
   readonly info: BackupInfo;
@@ -23,7 +29,7 @@ export interface ChosenSet {
  * @throws backup-set-invalid when no backup fits, format when a time cannot be read
  */
 export async function chooseSet(
-  repos: readonly StanzaRepo[],
+  repos: readonly OpeningRepo[],
   target: RestoreTarget,
   warn: (message: string) => void,
 ): Promise<ChosenSet> {
@@ -31,15 +37,17 @@ export async function chooseSet(
   const fits = target.set === 'latest' ? fitting(target) : (entry: BackupEntry) => entry.label === target.set;
   let sawBackups = false;
   let unreadable = false;
-  for (const repo of repos) {
+  for (const { key, opening } of repos) {
+    let repo: StanzaRepo;
     let info: BackupInfo;
     try {
+      repo = await opening;
       info = await repo.loadBackupInfo();
     } catch (error) {
       if (!isBackstopError(error)) throw error;
       // as the reference does even for an only repository: scripts know the code of "no backup set"
       unreadable = true;
-      warn(`${repo.name}: [${error.name}] ${error.text}`);
+      warn(`repo${key}: [${error.name}] ${error.text}`);
       continue;
     }
     if (info.backups.length === 0) {

@@ -33,6 +33,13 @@ export const backupOptions = defineOptions({
     roles: ['main', 'async'],
     onlyIf: { option: 'archive-check', is: [true], otherwise: false },
   },
+  'backup-fan-out': {
+    type: 'boolean',
+    default: false,
+    section: 'global',
+    commands: ['backup'],
+    roles: ['main'],
+  },
   'backup-standby': {
     type: 'word',
     allow: ['n', 'prefer', 'y'],

@@ -20,7 +20,7 @@ export const commandProse: Readonly<Record<CommandName, Prose>> = {
   },
   check: {
     summary: 'Check that configuration, cluster and archive work together.',
-    help: 'Connects to the cluster, compares it with the stanza, switches to a new WAL segment and waits until that segment has arrived in every repository. Without a stanza, every stanza of the configuration is checked.',
+    help: 'Connects to the cluster, compares it with the stanza, switches to a new WAL segment and waits until that segment has arrived in every repository. Without a stanza, every stanza of the configuration is checked.\n\nBefore that it tells, for each repository, what WAL waits to be archived, and warns of WAL that archive-push-queue-max has dropped; when a segment does not arrive, it tells what PostgreSQL says of its archive_command.',
   },
   expire: {
     summary: 'Remove backups and WAL beyond retention.',
@@ -32,7 +32,7 @@ export const commandProse: Readonly<Record<CommandName, Prose>> = {
   },
   info: {
     summary: 'Show stanzas, backups and archived WAL.',
-    help: 'Reads every repository, or the one that --repo names, and lists for each stanza its state, the archived WAL range and the backups. With --set one backup is shown in detail; --output=json suits scripts. The exit code is 0 whatever the state is: look at the status.',
+    help: 'Reads every repository, or the one that --repo names, and lists for each stanza its state, the archived WAL range and the backups. With --set one backup is shown in detail; --output=json suits scripts. The exit code is 0 whatever the state is: look at the status.\n\nOn the host of the cluster it also tells how far each repository is behind: WAL segments that PostgreSQL has finished and the repository does not have. The text has lines for this only when something waits, or was dropped because of archive-push-queue-max. In JSON each entry of "repo" has "lag" with segments, bytes, seconds and oldest (null when nothing waits), and "dropped" when WAL is missing for good: a list with first, last, segments, bytes, start and stop (seconds since 1970). It is told until no backup and no WAL from before the gap is left.',
   },
   manifest: {
     summary: 'Show the manifest of a backup.',

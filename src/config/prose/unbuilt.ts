@@ -8,7 +8,6 @@ const refused = /^(repo-(azure|gcs|sftp|host)|pg-host|tls-server)(-|$)/;
 const network = /^(cmd-ssh|compress-level-network|log-subprocess)$/;
 /** Node has no such setting of a socket. */
 const impossible = /^(sck-.*|tcp-keep-alive-(count|interval))$/;
-const asynchronous = /^(archive-async|archive-get-queue-max|archive-missing-retry|archive-push-batch-size|spool-path)$/;
 
 /** @returns a sentence, or undefined for an option that does what its words say */
 export function unbuiltNote(name: OptionName): string | undefined {
@@ -16,7 +15,5 @@ export function unbuiltNote(name: OptionName): string | undefined {
   if (refused.test(name)) return 'Not built yet: a command that would need it ends with exit code 67.';
   if (network.test(name)) return 'Has no effect until hosts behind a network are built.';
   if (impossible.test(name)) return 'Has no effect: connections are always kept alive, with the counts of the system.';
-  if (asynchronous.test(name))
-    return 'Has no effect until asynchronous archiving is built: WAL is archived and fetched at once.';
   return undefined;
 }

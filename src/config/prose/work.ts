@@ -104,12 +104,12 @@ export const archiveProse = {
     help: 'When asynchronous archive-get noted earlier that a segment is missing, it is looked for once more before that is believed.',
   },
   'archive-push-batch-size': {
-    summary: 'How much WAL one background run pushes.',
-    help: 'Limits the run, so that a change of configuration is noticed and the list of waiting segments is read again.',
+    summary: 'How much WAL the background pushes at once.',
+    help: 'After so much the list of what waits is made anew and announced in the log; the process goes on while there is something to push.',
   },
   'archive-push-queue-max': {
     summary: 'Give up WAL when more than this waits.',
-    help: 'When WAL cannot be archived, it fills the disk of PostgreSQL. Beyond this size it is reported as archived without being stored: PostgreSQL goes on, but point-in-time recovery is broken until the next backup.',
+    help: 'When WAL cannot be archived, it fills the disk of PostgreSQL. When more than this waits, the oldest segments are reported as archived without being stored: PostgreSQL goes on, but point-in-time recovery is broken until the next backup. With archive-async only segments that cannot be pushed are given up, or when ever more waits.',
   },
   'archive-timeout': {
     summary: 'Longest wait for WAL to arrive in the archive.',
@@ -117,7 +117,7 @@ export const archiveProse = {
   },
   'spool-path': {
     summary: 'Directory for asynchronous archiving.',
-    help: 'Holds states of pushed segments and segments fetched ahead. It should be local and survive a restart; losing it costs only repeated work.',
+    help: 'Holds states of pushed segments, segments fetched ahead, and the record of what archive-push-queue-max gave up. It should be local and survive a restart; losing it costs only repeated work and that record.',
   },
 } as const satisfies Record<keyof typeof archiveOptions, OptionProse>;
 
@@ -143,6 +143,10 @@ export const backupProse = {
   'archive-mode-check': {
     summary: 'Check the archive_mode of PostgreSQL.',
     help: 'archive_mode=always is refused, because two hosts would then archive the same segments. Without the check the user takes care of that.',
+  },
+  'backup-fan-out': {
+    summary: 'Back up to all repositories at once.',
+    help: 'The cluster is read once, within one backup of the server, and each repository gets a backup of its own, with its own cipher, bundles, blocks and prior backup. The slowest one sets the pace. A repository that fails drops out, the others get their backup, and the command ends with an error. With repo only that repository gets one. pgBackRest does not know this option and warns of it.',
   },
   'backup-standby': {
     summary: 'Read files from a standby.',

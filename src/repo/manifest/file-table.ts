@@ -91,8 +91,8 @@ export class FileTable {
   #blockMapSize = new Float64Array(1024);
   /** Page errors are rare: only files that have some stand here. */
   #pageErrors = new Map<number, PageErrors>();
-  readonly #names = new Interner<string | false>();
-  readonly #references = new Interner<string | undefined>([undefined]);
+  #names = new Interner<string | false>();
+  #references = new Interner<string | undefined>([undefined]);
   #defaults: FileDefaults = { user: false, group: false, mode: 0o600 };
 
   /** What files added without owner or mode have, also those added before. */
@@ -102,6 +102,37 @@ export class FileTable {
 
   get length(): number {
     return this.#length;
+  }
+
+  /** A table of its own with the same files and indexes. */
+  copy(): FileTable {
+    const copy = new FileTable();
+    copy.#length = this.#length;
+    copy.#nameBytes = Buffer.from(this.#nameBytes.subarray(0, this.#nameEnd));
+    copy.#nameEnd = this.#nameEnd;
+    copy.#nameOffset = this.#nameOffset.slice();
+    copy.#nameLength = this.#nameLength.slice();
+    copy.#size = this.#size.slice();
+    copy.#sizeOriginal = this.#sizeOriginal.slice();
+    copy.#sizeRepo = this.#sizeRepo.slice();
+    copy.#timestamp = this.#timestamp.slice();
+    copy.#flags = this.#flags.slice();
+    copy.#checksum = this.#checksum.slice();
+    copy.#checksumRepo = this.#checksumRepo.slice();
+    copy.#mode = this.#mode.slice();
+    copy.#user = this.#user.slice();
+    copy.#group = this.#group.slice();
+    copy.#reference = this.#reference.slice();
+    copy.#bundleId = this.#bundleId.slice();
+    copy.#bundleOffset = this.#bundleOffset.slice();
+    copy.#blockSize = this.#blockSize.slice();
+    copy.#blockChecksumSize = this.#blockChecksumSize.slice();
+    copy.#blockMapSize = this.#blockMapSize.slice();
+    copy.#pageErrors = new Map(this.#pageErrors);
+    copy.#names = this.#names.copy();
+    copy.#references = this.#references.copy();
+    copy.#defaults = this.#defaults;
+    return copy;
   }
 
   /** @returns the index of the new file */
@@ -347,6 +378,10 @@ class Interner<T> {
 
   value(index: number): T {
     return this.#values[index] as T;
+  }
+
+  copy(): Interner<T> {
+    return new Interner(this.#values);
   }
 }
 

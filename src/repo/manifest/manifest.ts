@@ -103,6 +103,19 @@ export function emptyManifest(header: ManifestHeader): Manifest {
   return { header, targets: [], databases: [], paths: [], links: [], files: new FileTable() };
 }
 
+/** The same cluster in a manifest of its own, for another repository. Files have the same indexes. */
+export function copyManifest(manifest: Manifest): Manifest {
+  const { header, targets, databases, paths, links, files } = manifest;
+  return {
+    header,
+    targets: [...targets],
+    databases: [...databases],
+    paths: [...paths],
+    links: [...links],
+    files: files.copy(),
+  };
+}
+
 /** `.gz`, `.lz4`, `.zst`, `.bz2`, or nothing. */
 export const compressSuffix = (type: CompressType): string => (type === 'none' ? '' : `.${type}`);
 

@@ -1,6 +1,7 @@
 /** Loads Amazon's SDK: in the built program from its own file, with the code that V8 compiled of it in an earlier run. */
 import { join } from 'node:path';
-import { codeCacheFolder, loadProgram } from '../../base/code-cache.ts';
+import { loadProgram } from '../../base/code-cache.ts';
+import { userCacheFolder } from '../../base/user-cache.ts';
 import type * as sdk from './sdk.ts';
 
 export type Sdk = typeof sdk;
@@ -18,6 +19,6 @@ export async function loadSdk(): Promise<LoadedSdk> {
   // it would tell users of Node 20 in their archive log what versions of the SDK in 2027 will need
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
   if (typeof __SDK__ === 'undefined') return { sdk: await import('./sdk.ts'), keep: () => undefined };
-  const loaded = loadProgram(join(__dirname, __SDK__), codeCacheFolder(process.env), 'sdk');
+  const loaded = loadProgram(join(__dirname, __SDK__), userCacheFolder(process.env), 'sdk');
   return { sdk: loaded.exports as Sdk, keep: () => loaded.keep() };
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { queueFiles, queueSources } from '../../../src/command/backup/queue.ts';
+import { numberBundles, queueFiles, queueSources, widestBundle } from '../../../src/command/backup/queue.ts';
 import { queueRestore } from '../../../src/command/restore/queue.ts';
 import { FileTable, type NewManifestFile } from '../../../src/repo/manifest/file-table.ts';
 import { emptyManifest, type ManifestHeader } from '../../../src/repo/manifest/manifest.ts';
@@ -63,7 +63,6 @@ describe('the jobs of a backup', () => {
         const sizes = jobs.flatMap(job => job.files.map(index => table.size(index)));
         expect(sizes).toEqual([...sizes].sort((a, b) => b - a));
         for (const job of jobs) {
-          expect(job.bundleId).toBeUndefined();
           expect(job.files.length).toBeGreaterThan(0);
           expect(job.files.length).toBeLessThanOrEqual(64);
           if (job.files.length > 1) expect(sum(table, job.files)).toBeLessThanOrEqual(4 * mebibyte);
@@ -78,11 +77,14 @@ describe('the jobs of a backup', () => {
       fc.property(files, list => {
         const table = tableOf(list);
         const jobs = queueFiles(table, all(table), bundle);
-        const bundles = jobs.filter(job => job.bundleId !== undefined);
-        expect(bundles.map(job => job.bundleId)).toEqual(bundles.map((_, at) => at + 1));
+        const numbers = numberBundles(table, jobs, bundle, () => true);
+        const bundles = jobs.filter(job => job.files.some(index => numbers[index] !== 0));
+        expect(bundles.map(job => [...new Set(job.files.map(index => numbers[index]))])).toEqual(
+          bundles.map((_, at) => [at + 1]),
+        );
         for (const job of jobs) {
           const sizes = job.files.map(index => table.size(index));
-          if (job.bundleId === undefined) {
+          if (!bundles.includes(job)) {
             expect(sizes).toHaveLength(1);
             expect(sizes[0]).toBeGreaterThan(bundle.limit);
           } else {
@@ -111,8 +113,43 @@ describe('the jobs of a backup from a standby', () => {
         for (const job of standby) expect(job.files.every(onStandby)).toBe(true);
         const jobs = [...primary, ...standby];
         expect(jobs.flatMap(job => job.files).sort((a, b) => a - b)).toEqual(all(table));
-        const ids = jobs.flatMap(job => job.bundleId ?? []);
+        const numbers = numberBundles(table, jobs, bundle, () => true);
+        const ids = [...new Set(jobs.flatMap(job => job.files.map(index => numbers[index] ?? 0)))].filter(id => id > 0);
         expect(ids).toEqual(ids.map((_, at) => at + 1));
+      }),
+    );
+  });
+});
+
+describe('the jobs of a backup to several repositories', () => {
+  it('have room for the bundles of each, which keep to their own options', () => {
+    const options = [{ size: 5 * mebibyte, limit: mebibyte }, undefined, { size: 2 * mebibyte, limit: 3 * mebibyte }];
+    const widest = widestBundle(options);
+    expect(widest).toEqual({ size: 5 * mebibyte, limit: 3 * mebibyte });
+    expect(widestBundle([undefined])).toBeUndefined();
+    fc.assert(
+      fc.property(files, list => {
+        const table = tableOf(list);
+        const jobs = queueFiles(table, all(table), widest);
+        for (const [repo, bundle] of options.entries()) {
+          const takes = (index: number) => index % 4 !== repo;
+          const numbers = numberBundles(table, jobs, bundle, takes);
+          const bundles = new Map<number, number[]>();
+          for (const [job, { files: indexes }] of jobs.entries()) {
+            for (const index of indexes) {
+              const isSmall = bundle !== undefined && table.size(index) <= bundle.limit;
+              expect(numbers[index] !== 0).toBe(isSmall && takes(index));
+              if (numbers[index] === 0) continue;
+              const key = (numbers[index] ?? 0) * 1000 + job;
+              bundles.set(key, [...(bundles.get(key) ?? []), index]);
+            }
+          }
+          // numbered without a gap in the order in which they are written, none in two jobs
+          expect([...bundles.keys()].map(key => Math.floor(key / 1000))).toEqual([...bundles].map((_, at) => at + 1));
+          for (const indexes of bundles.values()) {
+            expect(sum(table, indexes.slice(0, -1))).toBeLessThan(bundle?.size ?? 0);
+          }
+        }
       }),
     );
   });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { BackstopError } from '../../../src/base/error.ts';
-import type { BackupFileTask, BackupThreadData } from '../../../src/command/backup/job.ts';
+import type { BackupFileTask, BackupThreadData, StoreTask } from '../../../src/command/backup/job.ts';
 import { openBackupJobs } from '../../../src/command/backup/worker.ts';
 import { LockedError } from '../../../src/storage/kept-files.ts';
 import { openPosixStorage } from '../../../src/storage/posix/posix-storage.ts';
@@ -32,12 +32,16 @@ const checksum = createHash('sha1').update(content).digest('hex');
 const open = () => {
   const data: BackupThreadData = {
     command: 'backup',
-    repo: { key: 1, path: join(root, 'repo') } as BackupThreadData['repo'],
+    repos: [
+      {
+        repo: { key: 1, type: 'posix', path: join(root, 'repo') },
+        compressType: 'none',
+        compressLevel: 0,
+        bundleRaw: true,
+      },
+    ],
     clusters: [{ key: 1, path: join(root, 'pg') }],
     bufferSize: 65_536,
-    compressType: 'none',
-    compressLevel: 0,
-    bundleRaw: true,
     pageSize: 8192,
     pageHeaderCheck: false,
     retry: { count: 0, interval: 0 },
@@ -45,20 +49,21 @@ const open = () => {
   return openBackupJobs(data);
 };
 
-const task = (name: string): BackupFileTask => ({
+const task = (name: string, store: Partial<StoreTask>): BackupFileTask => ({
   path: join(root, 'pg', name),
-  repoPath: `/${name}`,
   size: content.length,
   mayVanish: true,
   isControl: false,
+  stores: [{ repoPath: `/${name}`, bundleId: 0, ...store }],
 });
 
 test('a file that has not changed costs no look at its map in a repository on a disk', async () => {
   writeFileSync(join(root, 'pg/same'), content);
   const read = vi.spyOn(repo, 'read');
   const jobs = await open();
-  const same: BackupFileTask = {
-    ...task('same'),
+  const same = task('same', {
+    repoPath: '/bundle/1',
+    bundleId: 1,
     block: {
       blockSize: 8192,
       checksumSize: 6,
@@ -67,11 +72,9 @@ test('a file that has not changed costs no look at its map in a repository on a 
       priorMap: { path: '/prior/bundle/1', offset: 100, length: 50 },
     },
     prior: { checksum, size: content.length, always: false },
-  };
-  const bundle = { id: 1, path: '/bundle/1' };
-  expect(await jobs['backup-files']({ pgKey: 1, files: [same, same], bundle })).toMatchObject([
-    { outcome: 'matched' },
-    { outcome: 'matched' },
+  });
+  expect(await jobs['backup-files']({ pgKey: 1, repos: [0], files: [same, same] })).toMatchObject([
+    { results: [{ outcome: 'matched' }, { outcome: 'matched' }] },
   ]);
   expect(read).not.toHaveBeenCalled();
 });
@@ -80,10 +83,12 @@ test('what is left of a file that has vanished stays where it is locked; any oth
   const remove = vi.spyOn(repo, 'remove');
   const jobs = await open();
   const resumed = { checksum, size: content.length, sizeRepo: content.length, checksumRepo: checksum, compare: true };
-  const gone = { ...task('gone'), resumed };
+  const gone = task('gone', { resumed });
   remove.mockRejectedValueOnce(new LockedError('/gone', 1, undefined));
-  expect(await jobs['backup-files']({ pgKey: 1, files: [gone] })).toEqual([{ outcome: 'vanished' }]);
+  expect(await jobs['backup-files']({ pgKey: 1, repos: [0], files: [gone] })).toEqual([
+    { results: [{ outcome: 'vanished' }] },
+  ]);
   expect(remove).toHaveBeenCalledWith('/gone');
   remove.mockRejectedValueOnce(new BackstopError('file-remove', 'unable to remove'));
-  await expect(jobs['backup-files']({ pgKey: 1, files: [gone] })).rejects.toThrow('unable to remove');
+  await expect(jobs['backup-files']({ pgKey: 1, repos: [0], files: [gone] })).rejects.toThrow('unable to remove');
 });

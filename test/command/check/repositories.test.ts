@@ -40,6 +40,7 @@ async function check() {
     archiveCommand: 'pgbackstop archive-push %p',
     control: { version, systemId },
     switchWal: async () => segment,
+    archiver: async () => ({ failures: 0 }),
   } as unknown as Cluster;
   const module: CommandModule<'check'> = {
     run: async session => {

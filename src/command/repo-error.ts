@@ -1,5 +1,5 @@
 /** An error of one repository, where the others go on. */
-import { asBackstopError, type BackstopError } from '../../base/error.ts';
+import { asBackstopError, type BackstopError } from '../base/error.ts';
 
 export interface RepoError {
   /** `repo1` */

@@ -1,0 +1,229 @@
+/** What one repository has of the copy: its plan, the tasks for workers, and what came back in its manifest. */
+import { BackstopError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import { formatSize } from '../../base/units.ts';
+import { relationSegment } from '../../postgres/files.ts';
+import type { PageChecksumResult } from '../../postgres/page-checksum.ts';
+import { superBlockSize as superBlockSizeOf } from '../../repo/block/size.ts';
+import { backupFile } from '../../repo/layout.ts';
+import type { ManifestFile } from '../../repo/manifest/file-table.ts';
+import { compressSuffix, emptyChecksum, type Manifest, storedIn } from '../../repo/manifest/manifest.ts';
+import type { BackupFileResult, BlockTask, StoreTask } from './job.ts';
+import { type BackupPlan, takeOver } from './plan.ts';
+import { numberBundles, type QueuedJob } from './queue.ts';
+import type { BackupRepo } from './repo.ts';
+import type { ResumedFiles } from './resume.ts';
+import { sourcePath } from './source.ts';
+
+export interface RepoCopy extends BackupRepo {
+  readonly manifest: Manifest;
+  readonly plan: BackupPlan;
+  /** Manifest of the prior backup. */
+  readonly prior: Manifest | undefined;
+  /** Files of an aborted backup that may be kept, by index. */
+  readonly resumed: ResumedFiles;
+  readonly compressLevel: number;
+  /** Plain bytes of a super block in this backup. */
+  readonly superBlockSize: number;
+  /** Saves the manifest as it is. */
+  readonly saveProgress: () => Promise<void>;
+}
+
+export class RepoCopying {
+  readonly #copy: RepoCopy;
+  readonly #takes: Uint8Array;
+  readonly #bundleIds: Uint32Array;
+  readonly #suffix: string;
+  readonly #vanished = new Set<number>();
+  /** Bytes after which the manifest is saved for a resume. */
+  readonly #threshold: number;
+  #bytes = 0;
+  #unsaved = 0;
+
+  /** @param jobs all of the copy, in the order in which they begin */
+  constructor(copy: RepoCopy, jobs: readonly QueuedJob[], saveThreshold: number) {
+    const { manifest, plan, options, session } = copy;
+    this.#copy = copy;
+    this.#takes = new Uint8Array(manifest.files.length);
+    for (const index of plan.copy) this.#takes[index] = 1;
+    this.#bundleIds = numberBundles(manifest.files, jobs, options.bundle, index => this.takes(index));
+    this.#suffix = compressSuffix(manifest.header.options.compressType);
+    this.#threshold = session.settings.values.resume
+      ? Math.max(plan.copySize / 100, saveThreshold)
+      : Number.POSITIVE_INFINITY;
+  }
+
+  get key(): number {
+    return this.#copy.key;
+  }
+
+  /** Bytes of the files that were copied. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  takes(index: number): boolean {
+    return this.#takes[index] === 1;
+  }
+
+  /** Logs the files that nobody reads. @param pgPath where the cluster is */
+  tellUncopied(pgPath: string): void {
+    const { manifest, plan, session } = this.#copy;
+    const { header, files } = manifest;
+    const { log } = session;
+    if (!log.enabled('detail')) return;
+    for (const index of plan.empty) log.detail(`store zero-length file ${sourcePath(pgPath, files.name(index))}`);
+    for (const { index, label } of header.bundle || header.options.hardlink ? [] : plan.references) {
+      log.detail(`reference ${files.name(index)} to ${label}`);
+    }
+  }
+
+  taskOf(index: number): StoreTask {
+    const { manifest, prior, repo, resumed } = this.#copy;
+    const file = manifest.files.get(index);
+    const bundleId = this.#bundleIds[index] ?? 0;
+    const priorIndex = prior?.files.find(file.name);
+    const before = priorIndex === undefined ? undefined : prior?.files.get(priorIndex);
+    const kept = resumed.get(index);
+    const comparable = before !== undefined && before.checksum !== undefined && before.size === file.size;
+    // of the same size and time, and yet to be read: the time is in doubt, the content may well be the same
+    const doubted = before?.timestamp === file.timestamp;
+    return {
+      repoPath: backupFile(repo.stanza, manifest.header.label, { ...file, bundleId }, this.#suffix),
+      bundleId,
+      ...(kept?.checksum === undefined
+        ? {}
+        : {
+            resumed: {
+              checksum: kept.checksum,
+              size: kept.size,
+              sizeRepo: kept.sizeRepo,
+              checksumRepo: kept.checksumRepo ?? kept.checksum,
+              compare: manifest.header.options.delta,
+            },
+          }),
+      ...(file.blockSize === 0 ? {} : { block: this.#blockTask(file, before) }),
+      ...(file.checksumPage === undefined ? {} : { pageSegment: relationSegment(file.name) }),
+      ...(comparable && before?.checksum !== undefined
+        ? { prior: { checksum: before.checksum, size: before.size, always: manifest.header.options.delta || doubted } }
+        : {}),
+    };
+  }
+
+  #blockTask(file: ManifestFile, before: ManifestFile | undefined): BlockTask {
+    const { manifest, prior, repo, superBlockSize } = this.#copy;
+    const { header } = manifest;
+    const hasMap =
+      prior !== undefined && before !== undefined && before.blockMapSize > 0 && before.blockSize === file.blockSize;
+    return {
+      blockSize: file.blockSize,
+      checksumSize: file.blockChecksumSize,
+      superBlockSize: superBlockSizeOf(superBlockSize, file.blockSize),
+      reference: header.references.length - 1,
+      ...(hasMap
+        ? {
+            priorMap: {
+              path: backupFile(repo.stanza, storedIn(prior, before), before, ''),
+              offset: (before.bundleId > 0 ? before.bundleOffset : 0) + before.sizeRepo - before.blockMapSize,
+              length: before.blockMapSize,
+            },
+          }
+        : {}),
+    };
+  }
+
+  /** Writes one result into the manifest and the log. */
+  record(
+    index: number,
+    result: BackupFileResult,
+    { path, worker, percent }: { readonly path: string; readonly worker: number; readonly percent: string },
+  ): void {
+    const { manifest, prior, resumed, session } = this.#copy;
+    const log = session.log.worker(worker);
+    const file = manifest.files.get(index);
+    const bundleId = this.#bundleIds[index] ?? 0;
+    switch (result.outcome) {
+      case 'vanished':
+        this.#vanished.add(index);
+        log.detail(`skip file removed by database ${path}`);
+        return;
+      case 'matched': {
+        const priorIndex = prior?.files.find(file.name);
+        if (prior === undefined || priorIndex === undefined) throw new BackstopError('assert', 'match without prior');
+        takeOver(manifest, index, prior, priorIndex);
+        log.detail(
+          `match file from prior backup ${path} (${formatSize(result.size)}, ${percent}) checksum ${result.checksum}`,
+        );
+        return;
+      }
+      case 'resumed': {
+        const kept = resumed.get(index);
+        if (kept === undefined) throw new BackstopError('assert', 'resumed a file that was not kept');
+        manifest.files.set(index, { ...kept, mode: file.mode, user: file.user, group: file.group });
+        log.detail(
+          `checksum resumed file ${path} (${formatSize(kept.size)}, ${percent})${kept.checksum === undefined ? '' : ` checksum ${kept.checksum}`}`,
+        );
+        this.#count(kept.size);
+        return;
+      }
+      case 'copied': {
+        const { pages } = result;
+        if (result.resumeFailed === true) {
+          log.warn(
+            `resumed backup file ${path} does not have expected checksum ${resumed.get(index)?.checksum}. The file will be recopied and backup will continue but this may be an issue unless the resumed backup path in the repository is known to be corrupted.`,
+          );
+        }
+        manifest.files.set(index, {
+          ...file,
+          size: result.size,
+          sizeRepo: result.sizeRepo,
+          checksum: result.size === 0 ? emptyChecksum : result.checksum,
+          ...(result.checksumRepo === undefined ? {} : { checksumRepo: result.checksumRepo }),
+          bundleId: result.sizeRepo > 0 ? bundleId : 0,
+          bundleOffset: result.bundleOffset ?? 0,
+          // a file that shrank to nothing has no map, and so no blocks
+          ...(result.size === 0 ? { blockSize: 0, blockChecksumSize: 0 } : {}),
+          blockMapSize: result.blockMapSize ?? 0,
+          ...(pages === undefined ? {} : { checksumPage: pages.valid }),
+          ...(pages === undefined || pages.valid || !pages.align ? {} : { checksumPageErrors: pages.errors }),
+        });
+        const size =
+          result.size === file.size ? formatSize(file.size) : `${formatSize(file.size)}->${formatSize(result.size)}`;
+        const checksum = result.size === 0 ? '' : ` checksum ${result.checksum}`;
+        const bundle = result.bundleOffset === undefined ? '' : `bundle ${bundleId}/${result.bundleOffset}, `;
+        const verb = bundleId > 0 && result.size === 0 ? 'store truncated' : 'backup';
+        log.detail(`${verb} file ${path} (${bundle}${size}, ${percent})${checksum}`);
+        this.#count(result.size);
+      }
+    }
+  }
+
+  /** Saves the manifest when much has been copied since it was saved. */
+  async saveIfDue(): Promise<void> {
+    if (this.#unsaved < this.#threshold) return;
+    this.#unsaved = 0;
+    await this.#copy.saveProgress();
+  }
+
+  /** Drops from the manifest what the server has removed. Indexes change. */
+  dropVanished(): void {
+    if (this.#vanished.size > 0) this.#copy.manifest.files.sort(index => !this.#vanished.has(index));
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    this.#unsaved += bytes;
+  }
+}
+
+/** @param pages what is wrong with the pages of a file */
+export function warnPages(log: Log, path: string, size: number, pageSize: number, pages: PageChecksumResult): void {
+  if (!pages.align) {
+    log.warn(`page misalignment in file ${path}: file size ${size} is not divisible by page size ${pageSize}`);
+    return;
+  }
+  const texts = pages.errors.map(error => (typeof error === 'number' ? String(error) : `${error[0]}-${error[1]}`));
+  const [first] = pages.errors;
+  const one = pages.errors.length === 1 && typeof first === 'number';
+  log.warn(`invalid page checksum${one ? '' : 's'} found in file ${path} at page${one ? '' : 's'} ${texts.join(', ')}`);
+}
