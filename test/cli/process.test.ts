@@ -34,10 +34,18 @@ beforeAll(() => {
 
 afterAll(() => rmSync(root, { recursive: true }));
 
-function run(args: readonly string[], options: { readonly stdout?: number; readonly program?: string } = {}) {
-  const { stdout = 'pipe', program = 'bin/pgbackstop.cjs' } = options;
+interface RunOptions {
+  readonly stdout?: number;
+  readonly program?: string;
+  readonly cwd?: string;
+  readonly execArgv?: readonly string[];
+}
+
+function run(args: readonly string[], options: RunOptions = {}) {
+  const { stdout = 'pipe', program = 'bin/pgbackstop.cjs', cwd = process.cwd(), execArgv = [] } = options;
   const { PATH } = process.env;
-  return spawnSync(process.execPath, [program, `--config=${config}`, ...args], {
+  return spawnSync(process.execPath, [...execArgv, program, `--config=${config}`, ...args], {
+    cwd,
     env: { PATH, NODE_DISABLE_COMPILE_CACHE: '1' },
     stdio: ['ignore', stdout, 'pipe'],
     encoding: 'utf8',
@@ -97,6 +105,37 @@ describe('a program', () => {
   test('with a defect ends with the code for it', () => {
     breakWith('exports.main = async () => { throw new Error("gone"); };');
     expect(run(['version'], { program })).toMatchObject({ status: 124, stderr: expect.stringContaining('gone') });
+    expect(run(['archive-get'], { program })).toMatchObject({ status: 128 + 124 });
+  });
+
+  test('that is broken does not shut a standby down, which asks again', () => {
+    const cwd = join(root, 'standby');
+    mkdirSync(cwd);
+    writeFileSync(join(cwd, 'standby.signal'), '');
+    for (const text of ['this is no program', 'exports.main = async () => { throw new Error("gone"); };']) {
+      breakWith(text);
+      expect(run(['archive-get'], { program, cwd })).toMatchObject({ status: 124 });
+    }
+  });
+
+  test('that has nothing left to do before its answer has failed', () => {
+    breakWith('exports.main = () => new Promise(() => {});');
+    expect(run(['archive-get'], { program })).toMatchObject({ status: 128 + 124 });
+  });
+
+  test('on a Node that is too old says so, with a code that stops a recovery', () => {
+    const old = join(root, 'old.cjs');
+    writeFileSync(old, 'Object.defineProperty(process, "versions", { value: { node: "12.22.12" } });');
+    breakWith('exports.main = async () => 1;');
+    expect(run(['archive-get'], { program, execArgv: ['--require', old] })).toMatchObject({
+      status: 128 + 124,
+      stderr: expect.stringContaining('Node 12.22.12 is too old'),
+    });
+    // what it could not even read is not there
+    const half = readFileSync('bin/pgbackstop.cjs', 'utf8').split("'use strict';")[1] ?? '';
+    const code = half.replaceAll(/^ *\/\/.*$/gm, '');
+    expect(code).toContain('process.exit');
+    expect(code).not.toMatch(/\?\.|\?\?|require\('node:|\?\?=|\basync\b/);
   });
 });
 
