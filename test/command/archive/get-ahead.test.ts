@@ -173,6 +173,20 @@ describe('what the archive does not have', () => {
     expect((await get(first, '--no-archive-missing-retry')).code).toBe(0);
   });
 
+  test('words beside a segment that is gone are no proof', async () => {
+    mkdirSync(inSpool(), { recursive: true });
+    await archive(names(2));
+    for (const [index, words] of ['0\nread with difficulty', 'garbled'].entries()) {
+      writeFileSync(inSpool(`${nameAt(index)}.ok`), words);
+      bed.own();
+      const found = await get(nameAt(index), '--no-archive-missing-retry');
+      expect(found.code, found.output).toBe(0);
+      await settled();
+      rmSync(inSpool(), { recursive: true });
+      mkdirSync(inSpool());
+    }
+  });
+
   test('a partial segment is not the segment', async () => {
     bed.segment(`${first}.partial`, first);
     await bed.push(`pg_wal/${first}.partial`);
@@ -239,6 +253,18 @@ describe('what lies in the spool', () => {
     expect(sha1(readFileSync(got()))).toBe(sha1(content));
     await settled();
     expect(spooled()).toEqual([`${nameAt(1)}.ok`]);
+  });
+
+  test.each(['garbled', '0\n'])('is handed out also with a note %j that nobody can read', async note => {
+    const content = bed.segment(first);
+    put(first, content);
+    put(`${first}.ok`, note);
+    bed.own();
+    const outcome = await get(first);
+    expect(outcome.output).toContain(`WARN: status file '${inSpool(`${first}.ok`)}'`);
+    expect(outcome.code, outcome.output).toBe(0);
+    expect(sha1(readFileSync(got()))).toBe(sha1(content));
+    expect(existsSync(inSpool(`${first}.ok`))).toBe(false);
   });
 
   const wrong: Record<string, () => void> = {
