@@ -86,41 +86,63 @@ first_step() {
   exit 0
 }
 
+# NODE_OPTIONS of the administrator is for other programs. What Node cannot do with it (a file that is gone, an option that
+# it does not know) ends Node before our first line, with a status below 126: for PostgreSQL the end of the archive.
+for _word; do
+  case $_word in archive-push | archive-get) unset NODE_OPTIONS ;; esac
+done
+
 # A shell that cannot go on, because no process can be started, ends with 2. Signals are another matter.
 trap 'case $? in 129 | 1[3-5]?) ;; *) exec node "$0" "$@" ;; esac' EXIT
 first_step "$@"
 exec node "$0" "$@"
 # */;
 'use strict';
-const { existsSync, writeSync } = require('node:fs');
-const { join } = require('node:path');
+// An old Node reads this too, to say that it is old: no `?.` or `??`, no `node:` before what is required.
 
-// Node's own code for what nobody catches is 1, which from archive-get means that the archive lacks the file. A server in
-// recovery takes all up to 125 for that.
-const defect = process.argv.includes('archive-get') ? 128 + 124 : 124;
-// While an upgrade replaces our files some are missing. To PostgreSQL this is what a shell says of a missing program:
-// recovery stops, and does not take the WAL for complete.
-const incomplete = 127;
-
+// First of all: Node's own code for what nobody catches is 1, which from archive-get means that the archive lacks the file.
 process.on('uncaughtException', error => {
-  const code =
-    ['ENOENT', 'MODULE_NOT_FOUND'].includes(error?.code) || error instanceof SyntaxError ? incomplete : defect;
+  const kind = error instanceof Error ? error.code : undefined;
+  const isIncomplete = kind === 'ENOENT' || kind === 'MODULE_NOT_FOUND' || error instanceof SyntaxError;
+  const code = isIncomplete ? incomplete : defect;
   try {
-    writeSync(2, `ERROR: [${code}]: ${error?.stack ?? error}\n`);
+    writeSync(2, `ERROR: [${code}]: ${error instanceof Error ? error.stack : error}\n`);
   } finally {
     process.exit(code);
   }
 });
 
-const program = join(__dirname, '..', 'dist', 'main.cjs');
-if (existsSync(program)) {
+// biome-ignore lint/style/useNodejsImportProtocol: see above
+const { existsSync, writeSync } = require('fs');
+
+const isGet = process.argv.indexOf('archive-get') >= 0;
+// A standby asks again after any code up to 125, and would be shut down by a higher one. pg_ctl sets PGDATA.
+const isStandby = existsSync('standby.signal') || existsSync(`${process.env.PGDATA}/standby.signal`);
+// A server in recovery takes all up to 125 for the end of the archive.
+const defect = isGet && !isStandby ? 128 + 124 : 124;
+// While an upgrade replaces our files some are missing. To PostgreSQL this is what a shell says of a missing program:
+// recovery stops, and does not take the WAL for complete.
+const incomplete = isGet && isStandby ? 124 : 127;
+
+// Where Node finds nothing left to do before there is an answer, this was none.
+process.exitCode = defect;
+
+const root = __dirname.replace(/[/][^/]*$/, '');
+const program = `${root}/dist/main.cjs`;
+if (parseInt(process.versions.node, 10) < 20) {
+  process.stderr.write(
+    `ERROR: [${defect}]: Node ${process.versions.node} is too old, version 20.17 or newer is needed\n` +
+      `HINT: is another one in front of it on PATH? This is '${process.execPath}'.\n`,
+  );
+  process.exit(defect);
+} else if (existsSync(program)) {
   // argv[1] is the name as it was typed (a symbolic link stays one): pgbackrest or pgbackstop.
   require(program)
     .main(process.argv.slice(2), process.env, process.argv[1])
     .then(code => process.exit(code));
 } else {
   process.stderr.write(
-    `pgbackstop is not built: ${program} is missing\nHINT: run 'npm ci && npm run build' in ${join(__dirname, '..')}\n`,
+    `pgbackstop is not built: ${program} is missing\nHINT: run 'npm ci && npm run build' in ${root}\n`,
   );
   process.exit(incomplete);
 }

@@ -128,6 +128,16 @@ export function inspectLock(path: string): LockState {
   }
 }
 
+/** What the holder of a lock says of itself, or the one before where nobody holds it: a look at the file without the lock. */
+export function readLockFile(path: string): LockContent | undefined {
+  try {
+    return parseContent(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw systemError(error, { other: 'file-open' }, `unable to open file '${path}' for read`);
+  }
+}
+
 class HeldLock implements Lock {
   readonly #path: string;
   readonly #execId: string;

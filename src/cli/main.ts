@@ -18,25 +18,14 @@ export const version = __VERSION__;
  * @returns the exit code
  */
 export async function main(argv: readonly string[], environment: NodeJS.ProcessEnv, program: string): Promise<number> {
-  const code = await runProgram(argv, environment, program);
-  // 1 is an answer: the archive does not have the file
-  if (code < 2 || code > lastPlainCode || !argv.includes('archive-get')) return code;
-  const { endsRecoveryOnFailure } = await import('../postgres/recovery-mode.ts');
-  return endsRecoveryOnFailure(process.cwd()) ? code + notTheEnd : code;
-}
-
-/** A server in recovery takes exit codes of restore_command up to this one for the end of WAL, opens, and loses the rest. */
-const lastPlainCode = 125;
-
-/** Added to the code of an error, so that the server stops instead. */
-const notTheEnd = 128;
-
-async function runProgram(argv: readonly string[], environment: NodeJS.ProcessEnv, program: string): Promise<number> {
   let loaded: Loaded;
   try {
     loaded = load(argv, environment, program);
   } catch (thrown) {
-    return reportLoadError(asBackstopError(thrown));
+    const code = reportLoadError(asBackstopError(thrown));
+    if (!argv.includes('archive-get')) return code;
+    const { restoreCommandCode, unloadedDataDirectories } = await import('./restore-command-code.ts');
+    return restoreCommandCode(code, unloadedDataDirectories(argv, environment));
   }
   switch (loaded.kind) {
     case 'version':

@@ -14,6 +14,7 @@ import { describeRequests, StoreRequests } from '../command/store-requests.ts';
 import { commandRoleName, commands, type RunCommand } from '../config/command.ts';
 import { type AfterBegin, formatOptions, formatParams, type Settings } from '../config/index.ts';
 import type { Call } from './first-step.ts';
+import { restoreCommandCode } from './restore-command-code.ts';
 
 export interface RunContext {
   readonly version: string;
@@ -77,7 +78,8 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     }
     held.length = 0;
     log.closeFile();
-    return code;
+    if (settings.command !== 'archive-get' || settings.role !== 'main') return code;
+    return restoreCommandCode(code, [settings.clusters[0]?.values.path]);
   };
   endOnSignals(signal => {
     const error = new BackstopError('term', `terminated on signal ${signal}`);

@@ -2,7 +2,7 @@
 import type { LockKind } from '../config/command.ts';
 
 /** What is needed of settings. */
-interface LockSettings {
+export interface LockSettings {
   readonly values: {
     readonly 'lock-path'?: string | undefined;
     readonly stanza?: string | undefined;

@@ -70,11 +70,11 @@ const longestStatus = 64 * 1024;
 export function readStatus(folder: string, name: string): SpoolStatus | undefined {
   const ok = readStatusFile(`${folder}/${name}${okSuffix}`);
   if (ok !== undefined) {
-    const note = parseStatus(ok.text, `${name}${okSuffix}`);
+    const note = parseStatus(ok.text, `${folder}/${name}${okSuffix}`);
     return { kind: 'ok', mtime: ok.mtime, ...(note === undefined ? {} : { note }) };
   }
-  for (const file of [`${name}${errorSuffix}`, `${globalStatus}${errorSuffix}`]) {
-    const found = readStatusFile(`${folder}/${file}`);
+  for (const file of [`${folder}/${name}${errorSuffix}`, `${folder}/${globalStatus}${errorSuffix}`]) {
+    const found = readStatusFile(file);
     if (found === undefined) continue;
     const said = parseStatus(found.text, file);
     if (said === undefined || said.code === 0) {
@@ -210,11 +210,11 @@ function readStatusFile(path: string): { readonly text: string; readonly mtime: 
 function parseStatus(text: string, file: string): { code: number; message: string } | undefined {
   if (text === '') return undefined;
   const [first, ...rest] = text.split('\n');
-  if (rest.length === 0) throw new BackstopError('format', `${file} content must have at least two lines`);
+  if (rest.length === 0) throw new BackstopError('format', `status file '${file}' must have at least two lines`);
   const message = rest.join('\n').trim();
-  if (message === '') throw new BackstopError('format', `${file} message must be > 0`);
+  if (message === '') throw new BackstopError('format', `status file '${file}' has no message`);
   if (first === undefined || !/^\d{1,3}$/.test(first)) {
-    throw new BackstopError('format', `${file} does not begin with the code of an error`);
+    throw new BackstopError('format', `status file '${file}' does not begin with the code of an error`);
   }
   return { code: Number(first), message };
 }

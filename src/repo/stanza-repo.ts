@@ -55,6 +55,12 @@ export class StanzaRepo {
     );
   }
 
+  /** Whether a copy is there, whatever is in it. */
+  async hasArchiveInfo(): Promise<boolean> {
+    const path = archiveInfoFile(this.stanza);
+    return (await this.storage.info(path)) !== undefined || (await this.storage.info(path + copySuffix)) !== undefined;
+  }
+
   async saveArchiveInfo(info: ArchiveInfo, version: string): Promise<void> {
     await this.#saveBoth(archiveInfoFile(this.stanza), encodeArchiveInfo(info, version));
   }

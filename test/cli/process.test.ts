@@ -11,11 +11,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { forgeControl } from '../postgres/forge.ts';
 import { type UnprivilegedUser, unprivilegedUser } from '../support/unprivileged.ts';
 import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
 
@@ -33,10 +34,18 @@ beforeAll(() => {
 
 afterAll(() => rmSync(root, { recursive: true }));
 
-function run(args: readonly string[], options: { readonly stdout?: number; readonly program?: string } = {}) {
-  const { stdout = 'pipe', program = 'bin/pgbackstop.cjs' } = options;
+interface RunOptions {
+  readonly stdout?: number;
+  readonly program?: string;
+  readonly cwd?: string;
+  readonly execArgv?: readonly string[];
+}
+
+function run(args: readonly string[], options: RunOptions = {}) {
+  const { stdout = 'pipe', program = 'bin/pgbackstop.cjs', cwd = process.cwd(), execArgv = [] } = options;
   const { PATH } = process.env;
-  return spawnSync(process.execPath, [program, `--config=${config}`, ...args], {
+  return spawnSync(process.execPath, [...execArgv, program, `--config=${config}`, ...args], {
+    cwd,
     env: { PATH, NODE_DISABLE_COMPILE_CACHE: '1' },
     stdio: ['ignore', stdout, 'pipe'],
     encoding: 'utf8',
@@ -96,6 +105,37 @@ describe('a program', () => {
   test('with a defect ends with the code for it', () => {
     breakWith('exports.main = async () => { throw new Error("gone"); };');
     expect(run(['version'], { program })).toMatchObject({ status: 124, stderr: expect.stringContaining('gone') });
+    expect(run(['archive-get'], { program })).toMatchObject({ status: 128 + 124 });
+  });
+
+  test('that is broken does not shut a standby down, which asks again', () => {
+    const cwd = join(root, 'standby');
+    mkdirSync(cwd);
+    writeFileSync(join(cwd, 'standby.signal'), '');
+    for (const text of ['this is no program', 'exports.main = async () => { throw new Error("gone"); };']) {
+      breakWith(text);
+      expect(run(['archive-get'], { program, cwd })).toMatchObject({ status: 124 });
+    }
+  });
+
+  test('that has nothing left to do before its answer has failed', () => {
+    breakWith('exports.main = () => new Promise(() => {});');
+    expect(run(['archive-get'], { program })).toMatchObject({ status: 128 + 124 });
+  });
+
+  test('on a Node that is too old says so, with a code that stops a recovery', () => {
+    const old = join(root, 'old.cjs');
+    writeFileSync(old, 'Object.defineProperty(process, "versions", { value: { node: "12.22.12" } });');
+    breakWith('exports.main = async () => 1;');
+    expect(run(['archive-get'], { program, execArgv: ['--require', old] })).toMatchObject({
+      status: 128 + 124,
+      stderr: expect.stringContaining('Node 12.22.12 is too old'),
+    });
+    // what it could not even read is not there
+    const half = readFileSync('bin/pgbackstop.cjs', 'utf8').split("'use strict';")[1] ?? '';
+    const code = half.replaceAll(/^ *\/\/.*$/gm, '');
+    expect(code).toContain('process.exit');
+    expect(code).not.toMatch(/\?\.|\?\?|require\('node:|\?\?=|\basync\b/);
   });
 });
 
@@ -160,4 +200,66 @@ test('a lock file that cannot be removed does not change how the command ended',
   expect(output).toContain(`WARN: unable to remove lock file '${lock}'`);
   expect(code).toBe(56);
   rmSync(lock, { recursive: true });
+});
+
+describe('archive-get that fails', () => {
+  const segment = '000000010000000000000001';
+  let pg: string;
+
+  beforeAll(() => {
+    pg = join(root, 'pg');
+    mkdirSync(join(pg, 'global'), { recursive: true });
+    writeFileSync(join(pg, 'global/pg_control'), forgeControl('15', { systemId: 6569239123849665679n }));
+    writeFileSync(join(pg, 'postmaster.pid'), '1');
+    rmSync(join(root, 'lock', 'demo.stop'), { force: true });
+  });
+  beforeEach(() => {
+    writeFileSync(join(pg, 'recovery.signal'), '');
+    rmSync(join(pg, 'standby.signal'), { force: true });
+  });
+
+  test('stops a recovery, wherever the command was started', () => {
+    // not in the data directory: as after a cd in restore_command
+    const inConfiguration = ['--stanza=demo', 'archive-get', segment, join(pg, 'RECOVERYXLOG')];
+    expect(run(inConfiguration)).toMatchObject({ status: 128 + 103 });
+    const mistyped = ['--stanza=demo', '--no-such-option', 'archive-get', segment, join(pg, 'RECOVERYXLOG')];
+    expect(run(mistyped)).toMatchObject({ status: 31 });
+    expect(run([`--pg1-path=${pg}`, ...mistyped])).toMatchObject({ status: 128 + 31 });
+    writeFileSync(join(pg, 'standby.signal'), '');
+    expect(run(inConfiguration)).toMatchObject({ status: 103 });
+    expect(run([`--pg1-path=${pg}`, ...mistyped])).toMatchObject({ status: 31 });
+  });
+
+  test.each([
+    ['in recovery stops it', 'recovery.signal', 128 + 63],
+    ['on a standby is asked again', 'standby.signal', 63],
+  ])('because of a signal %s', async (_, signalFile, expected) => {
+    writeFileSync(join(pg, signalFile), '');
+    // a server that never answers
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const store = ['type=s3', 's3-bucket=b', 's3-region=r', `s3-endpoint=127.0.0.1:${port}`, 's3-uri-style=path'];
+    const child = spawn(
+      process.execPath,
+      [
+        'bin/pgbackstop.cjs',
+        `--config=${config}`,
+        '--stanza=demo',
+        ...store.map(option => `--repo1-${option}`),
+        ...['archive-get', segment, join(pg, 'RECOVERYXLOG')],
+      ],
+      {
+        env: { PATH: process.env.PATH, PGBACKREST_REPO1_S3_KEY: 'k', PGBACKREST_REPO1_S3_KEY_SECRET: 's' },
+        stdio: 'ignore',
+      },
+    );
+    const ended = once(child, 'exit');
+    const [socket] = await once(server, 'connection');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([expected, null]);
+    (socket as Socket).destroy();
+    server.close();
+  });
 });

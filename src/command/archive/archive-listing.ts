@@ -38,11 +38,14 @@ export class ArchiveListing {
       this.#directory = directory;
     }
     const key = `${source.repo.key} ${archiveId}`;
-    let list = this.#lists.get(key);
-    if (list === undefined) {
-      list = read(source, archiveId, directory);
-      this.#lists.set(key, list);
-    }
+    const known = this.#lists.get(key);
+    if (known !== undefined) return known;
+    const list = read(source, archiveId, directory);
+    this.#lists.set(key, list);
+    // a failure is told to who asks now; the next one may be luckier
+    void list.catch(() => {
+      if (this.#lists.get(key) === list) this.#lists.delete(key);
+    });
     return list;
   }
 }

@@ -16,6 +16,7 @@ import {
   readStatus,
   removeSpoolFile,
   type SpoolPaths,
+  type SpoolStatus,
   temporarySuffix,
 } from '../spool.ts';
 import { type Background, startBackground } from './background.ts';
@@ -29,6 +30,7 @@ import {
   readPrefetchState,
   removePrefetchState,
 } from './prefetch-state.ts';
+import { isHeldByPush } from './push-holder.ts';
 import { takeSegment } from './spooled-segment.ts';
 
 export interface SegmentRequest {
@@ -110,13 +112,13 @@ class Prefetch {
   }
 
   async get(): Promise<Outcome> {
-    const { name } = this.#request;
     if (this.#isTrusted()) {
       const first = this.#take();
       if (first !== 'absent') return first;
       // what was not there earlier may be there by now, and an error of the past may be over
-      if (!this.#session.settings.values['archive-missing-retry'] && readStatus(this.#paths.in, name)?.kind === 'ok') {
-        return 'missing';
+      if (!this.#session.settings.values['archive-missing-retry']) {
+        const answer = this.#answer();
+        if (answer === 'found' || answer === 'missing') return answer;
       }
       this.#forget();
     }
@@ -175,12 +177,48 @@ class Prefetch {
       this.#session.log.warn(`removed '${path}', which is not a WAL segment of this cluster`);
       return 'nobody';
     }
-    const status = readStatus(this.#paths.in, name);
-    if (status?.kind === 'ok') {
-      if (status.note !== undefined) this.#session.log.warn(status.note.message);
-      removeSpoolFile(`${path}${okSuffix}`);
-    }
+    this.#tellNote(`${path}${okSuffix}`);
     return 'found';
+  }
+
+  /** Tells, and removes, what is said beside a segment. PostgreSQL has that: no trouble with the note matters. */
+  #tellNote(path: string): void {
+    if (!existsSync(path)) return;
+    const { log } = this.#session;
+    try {
+      try {
+        const status = readStatus(this.#paths.in, this.#request.name);
+        if (status?.kind === 'ok' && status.note !== undefined) log.warn(status.note.message);
+      } finally {
+        removeSpoolFile(path);
+      }
+    } catch (error) {
+      if (!isBackstopError(error)) throw error;
+      log.warn(error.text);
+    }
+  }
+
+  /**
+   * What the spool says of the segment that was not there.
+   * @returns undefined when it says nothing
+   */
+  #answer(): Outcome | undefined {
+    let status: SpoolStatus | undefined;
+    try {
+      status = readStatus(this.#paths.in, this.#request.name);
+    } catch (error) {
+      if (!isKind(error, 'format')) throw error;
+      this.#session.log.warn(error.text);
+      this.#forget();
+      return 'nobody';
+    }
+    if (status === undefined) return undefined;
+    if (status.kind === 'error') return status.error;
+    // it may have come after the look for it
+    const taken = this.#take();
+    if (taken !== 'absent') return taken;
+    // words are a note beside a segment, which pgBackRest writes first: no proof that there is none
+    return status.note === undefined ? 'missing' : 'nobody';
   }
 
   /** Waits until somebody has put the segment into the spool, or what there is to say of it. */
@@ -200,14 +238,12 @@ class Prefetch {
       if (this.#background !== undefined || this.#isTrusted()) {
         const taken = this.#take();
         if (taken !== 'absent') return taken;
-        const status = readStatus(this.#paths.in, name);
-        if (status?.kind === 'error') return status.error;
-        if (status?.kind === 'ok') {
-          if (status.note !== undefined) this.#session.log.warn(status.note.message);
-          // another process may have looked into the archive before we were asked
-          if (this.#background !== undefined || !settings.values['archive-missing-retry']) return 'missing';
-          removeSpoolFile(`${this.#paths.in}/${name}${okSuffix}`);
-        }
+        const answer = this.#answer();
+        // another process may have looked into the archive before we were asked
+        const isOld =
+          answer === 'missing' && this.#background === undefined && settings.values['archive-missing-retry'];
+        if (isOld) removeSpoolFile(`${this.#paths.in}/${name}${okSuffix}`);
+        else if (answer !== undefined) return answer;
       }
       if (isOver) return 'nobody';
       const now = clock.monotonic();
@@ -238,7 +274,7 @@ class Prefetch {
   #isOnItsWay(others: OthersProgress, now: number): boolean {
     const state = readPrefetchState(this.#paths);
     if (isAtWork(state)) return isFetching(state, this.#request.name, this.#cluster.walSegmentSize);
-    return others.isMoving(now);
+    return !isHeldByPush(this.#session.settings) && others.isMoving(now);
   }
 
   #prepare(): void {

@@ -10,7 +10,7 @@ import type { GetJobs, GetThreadData } from './get-job.ts';
 import { readCluster, spoolPathsOf } from './get-request.ts';
 import { emptyQueue, queueOfParameters, tidyQueue } from './prefetch-queue.ts';
 import { concernsSpool, describeNames, type Located, PrefetchRun, tell } from './prefetch-run.ts';
-import { bootId, type PrefetchState, readPrefetchState, writePrefetchState } from './prefetch-state.ts';
+import { bootId, type PrefetchState, processStart, readPrefetchState, writePrefetchState } from './prefetch-state.ts';
 import { beginOpening, closeAll } from './push-target.ts';
 import { RepoOrder } from './repo-order.ts';
 import { largestRead } from './wal-parameter.ts';
@@ -45,7 +45,14 @@ async function fetchQueue(session: Session<'archive-get'>, paths: SpoolPaths): P
   makeSpoolPath(paths.in);
   if (earlier !== undefined && earlier.boot !== boot) emptyQueue(paths.in);
   const order = new RepoOrder(earlier?.slow, clock);
-  const state: PrefetchState = { boot, pid: process.pid, first, count: names.length, slow: order.slow };
+  const state: PrefetchState = {
+    boot,
+    pid: process.pid,
+    start: processStart(process.pid),
+    first,
+    count: names.length,
+    slow: order.slow,
+  };
   writePrefetchState(paths, state);
   const queue = tidyQueue(paths.in, names, walSegmentSize);
   if (queue.wanted.length > 0) log.info(`get ${describeNames(queue.wanted)}`);

@@ -7,7 +7,7 @@ import { asBackstopError, type BackstopError, errorFromPlain, isBackstopError } 
 import type { WorkerPool } from '../../parallel/pool.ts';
 import { nextWalName, type WalName, walNamesFrom } from '../../postgres/wal.ts';
 import type { Session } from '../session.ts';
-import { removeSpoolFile, type SpoolPaths, writeError, writeOk } from '../spool.ts';
+import { okSuffix, removeSpoolFile, type SpoolPaths, writeError, writeOk } from '../spool.ts';
 import { ArchiveListing } from './archive-listing.ts';
 import type { ArchivedFile, OpeningSource } from './archived-file.ts';
 import type { CopyTask, GetJobs } from './get-job.ts';
@@ -57,6 +57,7 @@ export class PrefetchRun {
   /** Segments in the spool. */
   #held: number;
   readonly #began: number;
+  #hasFetched = false;
   #failed = false;
   #missing: WalName | undefined;
 
@@ -88,7 +89,7 @@ export class PrefetchRun {
     for (;;) {
       for (const group of byDirectory(names)) {
         await this.#fetchGroup(group);
-        if (this.#isOver) return;
+        if (this.#isOver || this.#isLate) return;
       }
       names = this.#plan.goesOn ? await this.#nextNames() : [];
       if (names.length === 0) return;
@@ -105,6 +106,11 @@ export class PrefetchRun {
   /** Whoever removes our state has work for another process. */
   get #isOver(): boolean {
     return this.#failed || this.#missing !== undefined || !hasPrefetchState(this.#plan.paths);
+  }
+
+  /** Whether others are to have the lock. What the foreground waits for comes first, however long it takes. */
+  get #isLate(): boolean {
+    return this.#hasFetched && this.#session.clock.monotonic() - this.#began >= longest;
   }
 
   /** Waits until segments were used. @returns as many that follow the queue; none when it is time to end */
@@ -174,8 +180,10 @@ export class PrefetchRun {
   async #fetchAll(located: readonly Located[]): Promise<void> {
     let next = 0;
     const outcomes = this.#pool.run(() => {
-      const job = this.#failed || !hasPrefetchState(this.#plan.paths) ? undefined : located[next++];
+      const isOver = this.#failed || this.#isLate || !hasPrefetchState(this.#plan.paths);
+      const job = isOver ? undefined : located[next++];
       if (job === undefined) return undefined;
+      this.#hasFetched = true;
       return {
         name: 'get-segment',
         tag: job,
@@ -190,11 +198,16 @@ export class PrefetchRun {
       const log = this.#session.log.worker(worker);
       log.detail(`found ${tag.name} in the repo${output.key}: ${output.archiveId} archive`);
       for (const warning of output.warnings) log.warn(warning);
-      if (output.warnings.length > 0) {
-        tell(this.#session, () => writeOk(this.#plan.paths.in, tag.name, output.warnings.join('\n')));
-      }
+      if (output.warnings.length > 0) tell(this.#session, () => this.#noteWarnings(tag.name, output.warnings));
       this.#makeRoom();
     }
+  }
+
+  /** Beside the segment; one that was taken already has no need of it, and without a segment it would say something else. */
+  #noteWarnings(name: WalName, warnings: readonly string[]): void {
+    const segment = `${this.#plan.paths.in}/${name}`;
+    writeOk(this.#plan.paths.in, name, warnings.join('\n'));
+    if (!existsSync(segment)) removeSpoolFile(`${segment}${okSuffix}`);
   }
 
   /** The queue of this timeline exists: others give way to it, the segment that is needed last first. */

@@ -13,6 +13,8 @@ export interface PrefetchState {
   /** The kernel's name of this boot: what was written before a crash of the machine may be cut short. */
   readonly boot: string;
   readonly pid: number;
+  /** As processStart() says: another process may get its number once it has ended. */
+  readonly start: string;
   /** First segment of the queue, and how many there are at most. */
   readonly first: WalName;
   readonly count: number;
@@ -47,13 +49,14 @@ function parseState(text: string): PrefetchState | undefined {
     throw error;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { boot, pid, first, count, missing, slow } = value as Record<string, unknown>;
+  const { boot, pid, start, first, count, missing, slow } = value as Record<string, unknown>;
   if (typeof boot !== 'string' || typeof pid !== 'number' || !(pid > 1) || typeof count !== 'number') return undefined;
   if (typeof first !== 'string' || !isWalName(first)) return undefined;
   const keys = Object.entries(typeof slow === 'object' && slow !== null ? slow : {});
   return {
     boot,
     pid,
+    start: typeof start === 'string' ? start : '',
     first,
     count,
     ...(typeof missing === 'string' && isWalName(missing) ? { missing } : {}),
@@ -86,7 +89,9 @@ const stateFile = ({ root }: SpoolPaths): string => `${root}/prefetch`;
 
 /** Whether the process that wrote this is there. */
 export function isAtWork(state: PrefetchState | undefined): boolean {
-  return state !== undefined && isAlive(state.pid) && state.boot === bootId();
+  return (
+    state !== undefined && state.start !== '' && state.start === processStart(state.pid) && state.boot === bootId()
+  );
 }
 
 /** Whether it is, and fetches the segment or has it on its list. */
@@ -96,15 +101,19 @@ export function isFetching(state: PrefetchState | undefined, name: WalName, segm
   return state.first.slice(0, 8) === name.slice(0, 8) && at >= 0 && at < state.count;
 }
 
-/** A process that has ended and that nobody has asked about is not there either: containers keep those for long. */
-function isAlive(pid: number): boolean {
+/**
+ * When a process began, in ticks since the boot; empty when it is not there. One that has ended and that nobody has asked
+ * about is not there either: containers keep those for long.
+ */
+export function processStart(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // the name before it may hold anything
-    return !/\) [ZX] [^)]*$/.test(stat);
+    const [state = '', ...more] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state === 'Z' || state === 'X' ? '' : (more[18] ?? '');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return false;
+    if (code === 'ENOENT' || code === 'ESRCH') return '';
     throw systemError(error, { other: 'file-read' }, `unable to look for process ${pid}`);
   }
 }

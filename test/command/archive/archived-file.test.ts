@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ArchiveListing } from '../../../src/command/archive/archive-listing.ts';
 import {
   type ArchiveSource,
   findArchivedFile,
@@ -33,6 +34,8 @@ function write(name: string): void {
 }
 
 const warn = (): void => undefined;
+/** Without it a repository is not there. */
+const info = (key: number): void => write(`repo${key}/archive/demo/archive.info.copy`);
 
 /** As openArchiveSources() gives them. */
 const opening = (...keys: number[]): OpeningSource[] =>
@@ -55,6 +58,7 @@ test('what a repository has is taken, also when another of its archives cannot b
 });
 
 test('that a file is not there is said only when every repository has said so', async () => {
+  for (const key of [1, 2]) info(key);
   await expect(findArchivedFile(opening(1, 2), segment, { patience: 0, warn })).resolves.toMatchObject({ copies: [] });
   write('repo2/archive/demo/15-1/0000000100000000');
   const search = findArchivedFile(opening(1, 2), segment, { patience: 0, warn });
@@ -71,6 +75,7 @@ test('a repository that does not answer is not waited for when another has the f
   expect(copies.map(({ source }) => source.repo.key)).toEqual([2]);
   expect(unanswered).toEqual([1]);
   // without a copy there is nothing to do but wait for it
+  for (const key of [1, 3]) info(key);
   let settled = false;
   const waiting = findArchivedFile([hanging, ...opening(3)], segment, { patience: 1, warn }).finally(() => {
     settled = true;
@@ -90,6 +95,27 @@ test('copies are tried in the order of the repositories, whoever answers first',
 
 test('a partial segment is not the segment', async () => {
   write(`repo1/archive/demo/15-1/0000000100000000/${segment}.partial-${'a'.repeat(40)}.gz`);
+  info(1);
   expect((await findArchivedFile(opening(1), segment, { patience: 0, warn })).copies).toEqual([]);
   expect((await findArchivedFile(opening(1), `${segment}.partial`, { patience: 0, warn })).copies).toHaveLength(1);
+});
+
+test('a repository whose file system went away after it was opened proves nothing', async () => {
+  for (const key of [1, 2]) info(key);
+  const sources = opening(1, 2);
+  rmSync(join(root, 'repo2'), { recursive: true });
+  const search = findArchivedFile(sources, segment, { patience: 0, warn });
+  await expect(search).rejects.toThrow(/\nrepo2: \[FileMissingError\] '.*\/archive.info' is not there any more/);
+  write(`repo1/${stored('15-1')}`);
+  expect((await findArchivedFile(sources, segment, { patience: 0, warn })).copies).toHaveLength(1);
+});
+
+test('a directory that could not be listed is listed again', async () => {
+  write('repo1/archive/demo/15-1/0000000100000000');
+  const listing = new ArchiveListing();
+  const find = () => listing.find(source(1), '15-1' as ArchiveId, segment);
+  await expect(find()).rejects.toMatchObject({ kind: 'path-open' });
+  rmSync(join(root, 'repo1'), { recursive: true });
+  write(`repo1/${stored('15-1')}`);
+  expect(await find()).toHaveLength(1);
 });

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { bootId, processStart } from '../../../src/command/archive/prefetch-state.ts';
 import { lockPaths } from '../../../src/command/lock-paths.ts';
 import { type WalName, walNamesFrom } from '../../../src/postgres/wal.ts';
 import { runnableProject } from '../../support/unprivileged-project.ts';
@@ -173,6 +174,20 @@ describe('what the archive does not have', () => {
     expect((await get(first, '--no-archive-missing-retry')).code).toBe(0);
   });
 
+  test('words beside a segment that is gone are no proof', async () => {
+    mkdirSync(inSpool(), { recursive: true });
+    await archive(names(2));
+    for (const [index, words] of ['0\nread with difficulty', 'garbled'].entries()) {
+      writeFileSync(inSpool(`${nameAt(index)}.ok`), words);
+      bed.own();
+      const found = await get(nameAt(index), '--no-archive-missing-retry');
+      expect(found.code, found.output).toBe(0);
+      await settled();
+      rmSync(inSpool(), { recursive: true });
+      mkdirSync(inSpool());
+    }
+  });
+
   test('a partial segment is not the segment', async () => {
     bed.segment(`${first}.partial`, first);
     await bed.push(`pg_wal/${first}.partial`);
@@ -239,6 +254,18 @@ describe('what lies in the spool', () => {
     expect(sha1(readFileSync(got()))).toBe(sha1(content));
     await settled();
     expect(spooled()).toEqual([`${nameAt(1)}.ok`]);
+  });
+
+  test.each(['garbled', '0\n'])('is handed out also with a note %j that nobody can read', async note => {
+    const content = bed.segment(first);
+    put(first, content);
+    put(`${first}.ok`, note);
+    bed.own();
+    const outcome = await get(first);
+    expect(outcome.output).toContain(`WARN: status file '${inSpool(`${first}.ok`)}'`);
+    expect(outcome.code, outcome.output).toBe(0);
+    expect(sha1(readFileSync(got()))).toBe(sha1(content));
+    expect(existsSync(inSpool(`${first}.ok`))).toBe(false);
   });
 
   const wrong: Record<string, () => void> = {
@@ -355,6 +382,26 @@ describe('nobody delivers', () => {
     expect(Date.now() - started).toBeLessThan(1800);
     expect(sha1(readFileSync(got()))).toBe(sha1(content ?? Buffer.alloc(0)));
     expect((await get(nameAt(1))).code).toBe(1);
+    await holder;
+    rmSync(join(bed.folder, 'lock/demo-archive-1.lock'), { force: true });
+  });
+
+  test('yet, and a warning comes before the segment: it is fetched at once', async () => {
+    await archive([first]);
+    const lock = ['flock', join(bed.folder, 'lock/demo-archive-1.lock'), 'sh', '-c', 'read x; #'];
+    const holder = bed.run(lock, [], { input: '' });
+    // a process that has our segment on its list: it is waited for
+    const state = { boot: bootId(), pid: process.pid, start: processStart(process.pid), first, count: 8, slow: {} };
+    bed.write('spool/archive/demo/prefetch', JSON.stringify(state));
+    bed.own();
+    // again and again: the call removes what was there before it
+    const writing = setInterval(() => {
+      mkdirSync(inSpool(), { recursive: true });
+      writeFileSync(inSpool(`${first}.ok`), '0\nread with difficulty');
+    }, 20);
+    const outcome = await get(first, '--no-archive-missing-retry').finally(() => clearInterval(writing));
+    expect(outcome.output).toContain(`INFO: found ${first} in the repo1: 15-1 archive\n`);
+    expect(outcome.code, outcome.output).toBe(0);
     await holder;
     rmSync(join(bed.folder, 'lock/demo-archive-1.lock'), { force: true });
   });

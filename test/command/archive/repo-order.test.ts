@@ -10,7 +10,7 @@ const name = '000000010000000000000007';
 const clockAt = (seconds: number) => ({ now: () => seconds * 1000, monotonic: () => 0, sleep: async () => undefined });
 const source = (key: number): OpeningSource => ({
   key,
-  opening: Promise.resolve({ repo: { key } as StanzaRepo, archiveIds: ['15-1' as ArchiveId] }),
+  opening: Promise.resolve({ repo: { key, storage: {} } as StanzaRepo, archiveIds: ['15-1' as ArchiveId] }),
 });
 const down: OpeningSource = {
   key: 1,
