@@ -2,6 +2,7 @@
 import type { Bed, Repository, Tool } from '../bed.ts';
 import type { RoundTrip } from '../object-store.ts';
 import { type Codec, compress, type Row } from '../row.ts';
+import { fillSpool } from '../spool.ts';
 
 function background(codec: Codec, roundTrip?: RoundTrip): Row {
   const repo = (bed: Bed, tool: Tool): Repository => {
@@ -17,7 +18,8 @@ function background(codec: Codec, roundTrip?: RoundTrip): Row {
     long: true,
     reset: async (bed, tool) => {
       await bed.freshRepository(tool, repo(bed, tool), compress(codec));
-      bed.emptyFolder(`${tool.name}-spool`);
+      // level 2.59 leaves it to the foreground to make the folder
+      await fillSpool(bed, tool, 'out', () => undefined);
       bed.waitingSegments(bed.options.pushSegments);
       await bed.settle();
     },

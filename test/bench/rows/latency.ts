@@ -1,10 +1,10 @@
 /** One call of archive-push or archive-get, as PostgreSQL makes one for each segment. */
-import { linkSync, mkdirSync, writeFileSync } from 'node:fs';
+import { linkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { chownTree } from '../../support/cluster.ts';
 import type { Bed, Tool } from '../bed.ts';
 import type { Command } from '../measure.ts';
 import { compress, type Row } from '../row.ts';
+import { fillSpool } from '../spool.ts';
 
 const lz4 = compress('lz4');
 const async = 'archive-async=y';
@@ -51,15 +51,6 @@ const getNow: Row = {
     });
   },
 };
-
-/** Makes the stanza's folder of the spool, `out` or `in`, with what `fill` puts into it. */
-async function fillSpool(bed: Bed, tool: Tool, kind: 'out' | 'in', fill: (folder: string) => void): Promise<void> {
-  const root = bed.emptyFolder(`${tool.name}-spool`);
-  const folder = join(root, 'archive', 'bench', kind);
-  mkdirSync(folder, { recursive: true });
-  fill(folder);
-  await chownTree(bed.cluster.user, root);
-}
 
 /** Segments that wait, of which the spool says that all are pushed. */
 function answeredPush(name: string, waiting: (bed: Bed) => number): Row {
