@@ -135,7 +135,9 @@ export class Bed {
 
   /** Says what the server does with a finished segment: a shell text, `$1` is the segment. */
   #archiveBy(script: string): void {
-    writeFileSync(this.#archiveScript, `set -e\n${script}\n`, { mode: 0o755 });
+    // the tools are found, and the Node they run on, as in what is measured
+    const text = `set -e\nPATH='${this.#env.PATH ?? process.env.PATH}'\n${script}\n`;
+    writeFileSync(this.#archiveScript, text, { mode: 0o755 });
   }
 
   /** A folder of the bed, made when first asked for. */

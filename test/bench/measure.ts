@@ -86,12 +86,11 @@ class MemoryWatch {
   #going = true;
   #looking: Promise<void> = Promise.resolve();
 
-  /** @param pause milliseconds between two looks, `after` so many milliseconds of the run */
-  start(pid: number, pause: (after: number) => number): void {
+  start(pid: number, pause: Pause): void {
     this.#looking = this.#look(pid, pause);
   }
 
-  async #look(pid: number, pause: (after: number) => number): Promise<void> {
+  async #look(pid: number, pause: Pause): Promise<void> {
     const begin = performance.now();
     while (this.#going) {
       const processes = processTree(pid);
@@ -110,21 +109,24 @@ class MemoryWatch {
   }
 }
 
+/** Milliseconds between two looks at the memory, `after` so many milliseconds of the run. */
+export type Pause = (after: number) => number;
+
 /** Four looks a second: in a run of many seconds they cost nothing that could be measured. */
-const seldom = (): number => 250;
+export const seldom: Pause = () => 250;
 
 /** Often at first, so that short runs are seen, then fifty times a second. */
-const often = (after: number): number => (after < 500 ? 1 : 20);
+export const often: Pause = after => (after < 500 ? 1 : 20);
 
 /**
  * Runs commands one after the other. bash's `time` counts in milliseconds and includes the children's children.
- * @param watched with a look at the memory now and then
+ * @param pause how often the memory is looked at; not at all when absent, as looking often costs time
  * @throws with what was printed when one fails
  */
 export async function measure(
   runner: Runner,
   commands: readonly Command[],
-  watched = false,
+  pause?: Pause,
 ): Promise<Cost & { readonly memory: Memory }> {
   const lines = commands.map(command => `${command.map(quote).join(' ')} >&3 2>&3 || exit`);
   // The inner shell may exit early; TIMEFORMAT's line is then the last one on stderr all the same.
@@ -133,7 +135,7 @@ export async function measure(
   const run = runAs(runner.user, ['bash', '-c', script], {
     env: runner.env,
     timeout: patience,
-    ...(watched ? { onStart: (pid: number) => watch.start(pid, seldom) } : {}),
+    ...(pause === undefined ? {} : { onStart: (pid: number) => watch.start(pid, pause) }),
   });
   const { code, stdout, stderr } = await run.finally(() => watch.stop());
   const times = /^([\d.]+) ([\d.]+) ([\d.]+)$/m.exec(stderr);

@@ -2,11 +2,16 @@
 import type { Bed, BedName, BedOptions, Tool } from './bed.ts';
 import type { Command } from './measure.ts';
 import type { RoundTrip } from './object-store.ts';
+import type { Target } from './target.ts';
 
 export interface Row {
-  /** As the command line takes it. Says so when the two tools do not do the same thing. */
+  /** As the command line takes it. */
   readonly name: string;
   readonly bed: BedName;
+  /** What it is to reach; absent: no slower. */
+  readonly target?: Target;
+  /** What these two tools do not do alike, for the reader of the table. */
+  readonly note?: (tools: readonly Tool[]) => string | undefined;
   /** Commands that one run consists of: times are divided by it. */
   readonly count?: number;
   /** The same, where an option of the bench says it. */

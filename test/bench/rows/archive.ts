@@ -2,12 +2,14 @@
 import { basename, join } from 'node:path';
 import type { Tool } from '../bed.ts';
 import { type Codec, codecs, compress, type Row } from '../row.ts';
+import { codecTarget } from '../target.ts';
 
 function archivePush(codec: Codec): Row {
   const repo = (tool: Tool) => `${tool.name}-archive`;
   return {
     name: `archive-push-${codec}`,
     bed: 'size',
+    target: codecTarget(codec),
     count: 10,
     reset: async (bed, tool) => {
       await bed.freshRepository(tool, repo(tool), compress(codec));
@@ -23,6 +25,7 @@ function archiveGet(codec: Codec): Row {
   return {
     name: `archive-get-${codec}`,
     bed: 'size',
+    target: codecTarget(codec),
     count: 10,
     prepare: (bed, reference) =>
       bed.once(repo, async () => {

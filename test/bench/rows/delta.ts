@@ -1,17 +1,23 @@
 /**
  * What changed since: incremental backups and delta restores, of the large cluster as it was and with one page of a
- * hundred changed. pgBackRest 2.45 cannot back up by blocks: in those rows it copies whole files, and the name says so.
+ * hundred changed. A peer before 2.46 cannot back up by blocks: in those rows it copies whole files, and a note says so.
  */
 import { closeSync, fstatSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bed, Tool } from '../bed.ts';
 import { type Row, sharedBackup, usual } from '../row.ts';
+import { codecTarget, isBefore, backup as prompt, unchangedBackup } from '../target.ts';
+
+const canBlock = (tool: Tool): boolean => tool.name === 'ours' || !isBefore(tool.version, [2, 46]);
 
 /** Options of a repository; `block` only where the tool can. */
 function repositoryOptions(tool: Tool, block: boolean): string[] {
   if (!block) return [];
-  return ['--repo1-bundle', ...(tool.name === 'ours' ? ['--repo1-block'] : [])];
+  return ['--repo1-bundle', ...(canBlock(tool) ? ['--repo1-block'] : [])];
 }
+
+const note = (block: boolean): Pick<Row, 'note'> =>
+  block ? { note: tools => (tools.every(canBlock) ? undefined : 'theirs without block') } : {};
 
 /** A full backup by each tool, which it continues. @returns the repository */
 async function ownBackup(bed: Bed, tool: Tool, block: boolean): Promise<string> {
@@ -28,8 +34,7 @@ interface Kind {
   readonly block: boolean;
 }
 
-const nameOf = ({ changed, block }: Kind): string =>
-  `${changed ? '1pct' : 'unchanged'}${block ? '-block' : ''}-lz4-2${block ? '-theirs-without-block' : ''}`;
+const nameOf = ({ changed, block }: Kind): string => `${changed ? '1pct' : 'unchanged'}${block ? '-block' : ''}-lz4-2`;
 
 function increment(kind: Kind): Row {
   const { changed, block } = kind;
@@ -37,6 +42,8 @@ function increment(kind: Kind): Row {
   return {
     name: `size/incr-${nameOf(kind)}`,
     bed: 'size',
+    target: (changed ? prompt : unchangedBackup)(codecTarget('lz4')),
+    ...note(block),
     prepare: async (bed, _reference, tools) => {
       for (const tool of tools) await ownBackup(bed, tool, block);
       // every table changes for good; the full backups of rows that come later are made of what is there then
@@ -83,6 +90,7 @@ function deltaRestore(kind: Kind): Row {
   return {
     name: `size/restore-delta-${nameOf(kind)}`,
     bed: 'size',
+    ...note(block),
     prepare: async (bed, reference, tools) => {
       for (const tool of tools) {
         if (block) await ownBackup(bed, tool, block);

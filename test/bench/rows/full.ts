@@ -2,16 +2,21 @@
 import { join } from 'node:path';
 import type { BedName, Tool } from '../bed.ts';
 import { type Codec, codecs, compress, type Row, sharedBackup } from '../row.ts';
+import { codecTarget, backup as prompt, smallFilesTarget, type Target } from '../target.ts';
 
 /** Where files are many and small, the codec matters little. */
 const rare = (bed: BedName, codec: Codec): Pick<Row, 'onRequest'> =>
   bed === 'tables' && codec !== 'lz4' ? { onRequest: true } : {};
+
+/** The cluster of many tables is one of small files: what is for gz is for large ones. */
+const targetOf = (bed: BedName, codec: Codec): Target => (bed === 'tables' ? smallFilesTarget : codecTarget(codec));
 
 function backup(bed: BedName, codec: Codec, processMax: number): Row {
   const repo = (tool: Tool) => `${tool.name}-repo`;
   return {
     name: `${bed}/backup-${codec}-${processMax}`,
     bed,
+    target: prompt(targetOf(bed, codec)),
     ...rare(bed, codec),
     ...(codec === 'gz' ? { long: true } : {}),
     reset: async (on, tool) => {
@@ -29,6 +34,7 @@ function restore(bed: BedName, codec: Codec, processMax: number): Row {
   return {
     name: `${bed}/restore-${codec}-${processMax}`,
     bed,
+    target: targetOf(bed, codec),
     ...rare(bed, codec),
     prepare: async (on, reference) => void (await sharedBackup(on, reference, codec)),
     reset: async (on, tool) => {

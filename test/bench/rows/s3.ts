@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import type { Bed, BedName, Repository, Tool } from '../bed.ts';
 import { type RoundTrip, roundTrips } from '../object-store.ts';
 import { compress, type Row, usual } from '../row.ts';
+import { codecTarget, backup as prompt, smallFilesTarget, type Target } from '../target.ts';
 
 const lz4 = compress('lz4');
 
@@ -67,11 +68,12 @@ interface Kind {
   readonly bed: BedName;
   readonly title: string;
   readonly options: readonly string[];
+  readonly target: Target;
 }
 
 const kinds: readonly Kind[] = [
-  { bed: 'size', title: 'size', options: [] },
-  { bed: 's3files', title: 'files', options: ['--repo1-bundle'] },
+  { bed: 'size', title: 'size', options: [], target: codecTarget('lz4') },
+  { bed: 's3files', title: 'files', options: ['--repo1-bundle'], target: smallFilesTarget },
 ];
 
 const suffix = ({ options }: Kind): string => `${options.length > 0 ? '-bundle' : ''}-lz4-2`;
@@ -81,6 +83,7 @@ function backup(kind: Kind, roundTrip: RoundTrip): Row {
   return {
     name: `s3/${kind.title}/backup${suffix(kind)}/${roundTrip}ms`,
     bed: kind.bed,
+    target: prompt(kind.target),
     roundTrip,
     long: true,
     reset: async (bed, tool) => {
@@ -96,6 +99,7 @@ function restore(kind: Kind, roundTrip: RoundTrip): Row {
   return {
     name: `s3/${kind.title}/restore${suffix(kind)}/${roundTrip}ms`,
     bed: kind.bed,
+    target: kind.target,
     roundTrip,
     long: true,
     prepare: (bed, reference) =>

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Bed, Tool } from '../bed.ts';
 import { compress, type Row, usual } from '../row.ts';
+import { backup as prompt, smallFilesTarget } from '../target.ts';
 
 const bundleOption = (bundle: boolean): string[] => (bundle ? ['--repo1-bundle'] : []);
 const suffix = (bundle: boolean): string => `${bundle ? '-bundle' : ''}-lz4-2`;
@@ -11,6 +12,7 @@ function backup(bundle: boolean): Row {
   return {
     name: `files/backup${suffix(bundle)}`,
     bed: 'files',
+    target: prompt(smallFilesTarget),
     long: true,
     reset: async (bed, tool) => {
       await bed.freshRepository(tool, repo(tool), compress('lz4'));
@@ -28,6 +30,7 @@ function restore(bundle: boolean): Row {
   return {
     name: `files/restore${suffix(bundle)}`,
     bed: 'files',
+    target: smallFilesTarget,
     long: true,
     ...(bundle ? {} : { onRequest: true }),
     prepare: (bed: Bed, reference) =>
