@@ -13,11 +13,12 @@ interface Bar extends Spread {
 }
 
 const width = 960;
-const left = 300;
 const right = 110;
 const top = 92;
 const bottom = 34;
-const plot = width - left - right;
+
+/** Room for the names, of which no character is wider. */
+const characterWidth = 7;
 
 const anyRow = (result: Result) => [...result.rows, ...result.latencies];
 
@@ -72,6 +73,8 @@ export function chart(columns: readonly Column[]): string {
   const all = rows.flatMap(({ bars }) => bars.flatMap(bar => bar ?? []));
   if (all.length === 0) throw new Error('no row has a ratio: there is nothing to draw');
   const { lowest, highest } = domain(all);
+  const left = 24 + characterWidth * Math.max(...rows.map(({ name }) => name.length));
+  const plot = width - left - right;
   const x = (ratio: number): number => {
     const part = Math.log(Math.min(highest, Math.max(lowest, ratio)) / lowest) / Math.log(highest / lowest);
     return Math.round((left + part * plot) * 10) / 10;

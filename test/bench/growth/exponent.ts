@@ -30,5 +30,8 @@ export function lastExponent(points: readonly Point[], cost: (point: Point) => n
   return exponent({ size: from.size, cost: cost(from) }, { size: to.size, cost: cost(to) });
 }
 
-/** Commands whose processor time grows faster than this are named. 1 and what measuring adds. */
+/** Processor time that grows faster than this is named: 1 and what measuring adds. */
 export const linear = 1.1;
+
+/** Seconds; what costs less at the largest size tells more of the machine's mood than of growth. */
+export const considerable = 0.5;

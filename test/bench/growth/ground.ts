@@ -54,6 +54,13 @@ export class Ground {
     return { files: files.length, bytes };
   }
 
+  /** Writes a small file of the data directory anew. */
+  changeOne(): void {
+    const path = join(this.dataDirectory, 'changed');
+    writeFileSync(path, `${Date.now()}\n`, { mode: 0o600 });
+    giveTo(this.#runner.user, path);
+  }
+
   repository(tool: Tool): string {
     return join(this.root, `${tool.name}-repo`);
   }

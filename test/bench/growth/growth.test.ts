@@ -37,6 +37,7 @@ test('what grows faster than it may is named', () => {
       growths: [
         axis('flat', 'ours', [point(10, 1), point(40, 4)]),
         axis('quadratic', 'ours', [point(10, 1), point(40, 16)]),
+        axis('short', 'ours', [point(10, 0.01), point(40, 0.4)]),
         axis('hungry', 'ours', [point(10, 1), point(40, 1, 90e6)]),
         axis('large', 'ours', [point(10, 1, 160e6), point(40, 1, 160e6)]),
         axis('quadratic', 'theirs', [point(10, 1), point(40, 16)]),

@@ -34,7 +34,9 @@ const full = ['backup', '--type=full', '--no-online', '--no-expire-auto'];
 const steps: readonly Step[] = [
   { name: 'backup', command: (ground, tool) => ground.command(tool, ...full) },
   {
-    name: 'backup, incr of nothing new',
+    name: 'backup, incr of one file',
+    // where nothing has changed at all both tools refuse
+    before: ground => ground.changeOne(),
     command: (ground, tool) => ground.command(tool, 'backup', '--type=incr', '--no-online', '--no-expire-auto'),
   },
   { name: 'verify', command: (ground, tool) => ground.command(tool, 'verify') },

@@ -1,7 +1,7 @@
 /** The growth of costs as tables in Markdown. */
 import { markdownTable, megabytes, seconds } from '../report.ts';
 import { memoryTarget } from '../target.ts';
-import { lastExponent, linear, type Point } from './exponent.ts';
+import { considerable, lastExponent, linear, type Point } from './exponent.ts';
 
 /** What a command of one tool cost at each size, smallest first. */
 export interface Growth {
@@ -59,8 +59,11 @@ export function grown(axes: readonly Axis[]): string[] {
       .flatMap(({ command, points }) => {
         const power = lastExponent(points, cost.cpu);
         const [first, last] = [points[0]?.largest ?? 0, points.at(-1)?.largest ?? 0];
+        const counts = (points.at(-1)?.cpu ?? 0) >= considerable;
         return [
-          ...(power > linear ? [`${name}, ${command}: processor time grows with the power ${power.toFixed(2)}`] : []),
+          ...(counts && power > linear
+            ? [`${name}, ${command}: processor time grows with the power ${power.toFixed(2)}`]
+            : []),
           ...(last > flat * first || last > memoryTarget
             ? [`${name}, ${command}: largest process ${megabytes(first)} to ${megabytes(last)}`]
             : []),
