@@ -4,7 +4,6 @@ import type { BackupStop, Cluster } from '../../postgres/cluster.ts';
 import { checkArchiving, checkSameCluster } from '../../postgres/cluster-check.ts';
 import { type ControlData, readControl } from '../../postgres/control.ts';
 import type { PostgresVersion } from '../../postgres/versions.ts';
-import type { WalName } from '../../postgres/wal.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import type { BackupInfo } from '../../repo/backup-info.ts';
 import { currentDb, isSameDb } from '../../repo/history.ts';
@@ -20,14 +19,7 @@ import {
 } from '../open.ts';
 import type { Session } from '../session.ts';
 import { Standby } from './standby.ts';
-
-/** Where WAL of the backup starts. */
-export interface StartPoint {
-  readonly lsn: string;
-  readonly walName: WalName;
-  /** The segment before: it must come to the archive while the backup runs. Only with archive-check. */
-  readonly walNameBefore?: WalName;
-}
+import type { StartPoint } from './start-point.ts';
 
 export interface BackupCluster {
   readonly key: number;

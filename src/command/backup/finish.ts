@@ -29,7 +29,8 @@ import { storeSteps } from '../../repo/stored-steps.ts';
 import { type ArchivedWal, checkWalChecksum, waitForWal, walChecksumId, walReadSteps } from '../../repo/wal-store.ts';
 import { pump } from '../../storage/pump.ts';
 import type { Session } from '../session.ts';
-import type { BackupCluster, StartPoint } from './database.ts';
+import type { BackupCluster } from './database.ts';
+import type { StartPoint } from './start-point.ts';
 
 export interface FinishSettings {
   readonly repo: StanzaRepo;

@@ -10,7 +10,7 @@ import type { Manifest, ManifestHeader } from '../../repo/manifest/manifest.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { waitForWal } from '../../repo/wal-store.ts';
 import { markBlocks } from './blocks.ts';
-import type { BackupCluster, StartPoint } from './database.ts';
+import type { BackupCluster } from './database.ts';
 import { deltaReasons } from './delta.ts';
 import type { FanOut } from './fan-out.ts';
 import { chooseLabel, knownLabels } from './label.ts';
@@ -19,6 +19,7 @@ import { findPrior, type Prior } from './prior.ts';
 import type { BackupRepo } from './repo.ts';
 import type { RepoCopy } from './repo-copy.ts';
 import { cleanResumed, findResumable, nothingResumed, type Resumable, resumedPass } from './resume.ts';
+import type { StartPoint } from './start-point.ts';
 
 /** A repository, and the earlier backup there that the new one builds upon. */
 export interface RepoWithPrior extends BackupRepo {

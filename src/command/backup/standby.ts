@@ -4,7 +4,7 @@ import type { Cluster } from '../../postgres/cluster.ts';
 import { parseWalName } from '../../postgres/wal.ts';
 import { type ClusterSettings, settingsOfCluster } from '../open.ts';
 import type { Session } from '../session.ts';
-import type { StartPoint } from './database.ts';
+import type { StartPoint } from './start-point.ts';
 
 export class Standby {
   readonly settings: ClusterSettings;
