@@ -86,6 +86,16 @@ first_step() {
   exit 0
 }
 
+# `version` alone says what the build has written down, when all is there that the other commands need.
+if [ "$#,$1" = 1,version ]; then
+  _program=$0 _line=''
+  [ ! -h "$0" ] || _program=$(readlink -f "$0")
+  _program=${_program%/*}/../dist
+  if [ -f "$_program/main.cjs" ] && command -v node >/dev/null && { IFS= read -r _line <"$_program/version"; } 2>/dev/null; then
+    printf '%s\n' "$_line" && exit
+  fi
+fi
+
 # NODE_OPTIONS of the administrator is for other programs. What Node cannot do with it (a file that is gone, an option that
 # it does not know) ends Node before our first line, with a status below 126: for PostgreSQL the end of the archive.
 for _word; do

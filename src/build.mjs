@@ -1,6 +1,6 @@
 /**
  * Bundles the program into `dist/`: what `bin/` loads (`main.cjs`), the command line (`program-HASH.cjs`), the worker thread
- * (`thread.cjs`), Amazon's SDK (`sdk-HASH.cjs`) and the demo.
+ * (`thread.cjs`), Amazon's SDK (`sdk-HASH.cjs`), the demo, and the line that `version` prints.
  *
  * PostgreSQL starts us once for every WAL segment, so the start counts. CommonJS, because Node starts it some
  * milliseconds sooner than an ES module; one file, because reading many takes longer, and because V8's compiled code is
@@ -9,6 +9,7 @@
  * npm dependencies stay outside, except those which exist as ES modules only, as Node 20.17 cannot require() them, and
  * `xxhash-wasm`, which archive-push and archive-get need: to find and compile it would take them two milliseconds.
  */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -110,7 +111,10 @@ async function buildProgram() {
   for (const { name, content } of [sdk, program]) writeWhole(join(root, 'dist', name), content);
   writeWhole(join(root, 'dist', 'thread.cjs'), thread);
   writeWhole(join(root, 'dist', 'main.cjs'), entry);
-  return [sdk.name, program.name, 'thread.cjs', 'main.cjs'];
+  // for the shell half of `bin/`, which says it without Node
+  const asked = [join(root, 'bin', 'pgbackstop.cjs'), 'version'];
+  writeWhole(join(root, 'dist', 'version'), execFileSync(process.execPath, asked));
+  return [sdk.name, program.name, 'thread.cjs', 'main.cjs', 'version'];
 }
 
 /** Builds the whole of `dist/`. */

@@ -3,11 +3,13 @@ import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   cpSync,
   existsSync,
   lutimesSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -245,7 +247,70 @@ const ofGet: readonly Obstacle[] = [
   ['no segments in a log', scene => scene.replaceHint(hint => hint.replace('\n4\n256\n', '\n4\n0\n'))],
 ];
 
-describe.each(shells.map(shell => [shell.join(' '), shell] as const))('%s', (_, shell) => {
+/** A program that is built, as far as the shell can see. @returns where its first step is */
+function builtProgram(name: string, version: string): string {
+  const program = join(root, name, 'bin', 'pgbackstop.cjs');
+  for (const folder of ['bin', 'dist']) mkdirSync(join(root, name, folder), { recursive: true });
+  cpSync(launcher, program);
+  writeFileSync(join(root, name, 'dist', 'main.cjs'), '');
+  writeFileSync(join(root, name, 'dist', 'version'), version);
+  return program;
+}
+
+test('the build writes down what `version` prints', () => {
+  const { PATH } = process.env;
+  const [ours, ofNode] = [[launcher], [process.execPath, launcher]].map(([program = '', ...argv]) =>
+    spawnSync(program, [...argv, 'version'], { env: { PATH }, encoding: 'utf8' }),
+  );
+  expect(ours).toMatchObject({ status: 0, stderr: '', stdout: ofNode?.stdout });
+  expect(readFileSync('dist/version', 'utf8')).toBe(ofNode?.stdout);
+});
+
+describe.each(shells.map(shell => [shell.join(' '), shell] as const))('%s', (name, shell) => {
+  const [command = '', ...applet] = shell;
+  const env = () => ({ PATH: `${join(root, 'bin')}:/usr/bin:/bin` });
+  const tell = (program: string, ...argv: string[]) =>
+    spawnSync(command, [...applet, program, ...argv], { env: env(), encoding: 'utf8' });
+
+  test('says the version that the build has written down, by a link too', () => {
+    const program = builtProgram(`of ${name}`, 'of this build\n');
+    const link = join(root, `link of ${name}`);
+    symlinkSync(program, link);
+    for (const path of [program, link]) {
+      expect(tell(path, 'version')).toMatchObject({ status: 0, stderr: '', stdout: 'of this build\n' });
+    }
+  });
+
+  test('leaves the version to Node when it is asked for in another way, or something is missing', () => {
+    const program = builtProgram(`broken of ${name}`, 'of this build\n');
+    const toNode = (...argv: string[]) =>
+      expect(tell(program, ...argv)).toMatchObject({
+        status: 0,
+        stderr: '',
+        stdout: ['NODE', program, ...argv].join('\0'),
+      });
+    toNode('version', '--output=num');
+    toNode('--output=num', 'version');
+    toNode('version', '');
+    toNode('1,version');
+    writeFileSync(join(program, '../../dist/version'), 'without an end');
+    toNode('version');
+    rmSync(join(program, '../../dist/version'));
+    toNode('version');
+    writeFileSync(join(program, '../../dist/version'), 'of this build\n');
+    rmSync(join(program, '../../dist/main.cjs'));
+    toNode('version');
+  });
+
+  test('does not say the version where nothing can take it, or there is no Node', () => {
+    const program = builtProgram(`closed of ${name}`, 'of this build\n');
+    const stdout = openSync('/dev/full', 'w');
+    const full = spawnSync(command, [...applet, program, 'version'], { env: env(), stdio: ['ignore', stdout, 'pipe'] });
+    closeSync(stdout);
+    expect(full.status).not.toBe(0);
+    expect(spawnSync(`/bin/${command}`, [...applet, program, 'version'], { env: { PATH: root } }).status).toBe(127);
+  });
+
   test('answers archive-push from the spool', () => {
     const scene = new Scene('archive-push');
     expect(scene.run(undefined, { shell })).toEqual(answered);
@@ -306,7 +371,7 @@ describe.each(shells.map(shell => [shell.join(' '), shell] as const))('%s', (_, 
     const base = [...scene.options, 'archive-push'];
     for (const argv of [
       [],
-      ['version'],
+      ['version', ''],
       ['', ''],
       ['help', 'archive-push', 'x'],
       [...base],
@@ -387,8 +452,8 @@ describe('called', () => {
       expect(stdout).toBe(['NODE', program, 'a b', '', 'c'].join('\0'));
     }
     const PATH = `${folder}:${scene.environment.PATH}`;
-    const { stdout } = spawnSync('pgbackrest', ['version'], { env: { ...scene.environment, PATH }, encoding: 'utf8' });
-    expect(stdout).toBe(['NODE', join(folder, 'pgbackrest'), 'version'].join('\0'));
+    const { stdout } = spawnSync('pgbackrest', ['help'], { env: { ...scene.environment, PATH }, encoding: 'utf8' });
+    expect(stdout).toBe(['NODE', join(folder, 'pgbackrest'), 'help'].join('\0'));
   });
 
   test('where there is no Node, it is a missing program, which stops a recovery', () => {
