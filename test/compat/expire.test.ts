@@ -47,12 +47,10 @@ const expireOptions = (repo: SyntheticRepo, args: readonly string[]): string[] =
 
 async function runReal(args: readonly string[]): Promise<number> {
   try {
-    await execute(real?.path ?? '', [
-      ...expireOptions(theirs, args),
-      '--no-config',
-      `--log-path=${root}`,
-      '--log-level-file=off',
-    ]);
+    const common = ['--no-config', `--log-path=${root}`, '--log-level-file=off'];
+    // newer releases refuse to be run by root, and 2.45 does not know the option: it may be in the environment all the same
+    const env = { ...process.env, PGBACKREST_ALLOW_ROOT: 'y' };
+    await execute(real?.path ?? '', [...expireOptions(theirs, args), ...common], { env });
     return 0;
   } catch (error) {
     return (error as { code: number }).code;

@@ -3,13 +3,13 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { TestCluster } from '../support/cluster.ts';
 import type { Load } from '../support/cluster-load.ts';
 import { postgresOf } from '../support/pg-binaries.ts';
-import { requireCompat, skipReason } from '../support/real-pgbackrest.ts';
+import { isSince, requireCompat, skipReason } from '../support/real-pgbackrest.ts';
 import { shrink } from '../support/shrink.ts';
 import { Archiver, type Tool } from '../support/stanza.ts';
 import { unprivilegedUser } from '../support/unprivileged.ts';
 import { runnableProject } from '../support/unprivileged-project.ts';
 
-/** The real tool of Debian 12 knows PostgreSQL up to 15. */
+/** Debian's real tool knows PostgreSQL up to 15. */
 export const binaries = await postgresOf('15', unprivilegedUser());
 const judge = requireCompat();
 if (binaries === undefined && process.env.PGBACKSTOP_REQUIRE_COMPAT === '1') {
@@ -17,6 +17,11 @@ if (binaries === undefined && process.env.PGBACKSTOP_REQUIRE_COMPAT === '1') {
 }
 export const canCompare = judge !== undefined && binaries !== undefined;
 if (!canCompare) console.log(judge === undefined ? skipReason : 'compatibility tests skipped: no PostgreSQL 15');
+
+/** The real tool reads and makes backups by blocks: Debian's 2.45 does neither. */
+export const judgeKnowsBlocks = isSince(judge, '2.46');
+/** The real tool is of the level that we follow: where this is so, both do and say the same. */
+export const judgeHasLevel = isSince(judge, '2.59');
 
 /** The real tool's program. Only where `canCompare`. */
 export function realTool(): string {

@@ -10,13 +10,15 @@ import type { Load } from '../support/cluster-load.ts';
 import { comparableInfo } from '../support/comparable-info.ts';
 import { postgresOf } from '../support/pg-binaries.ts';
 import { Random } from '../support/random.ts';
-import { findRealPgbackrest } from '../support/real-pgbackrest.ts';
+import { findRealPgbackrest, isSince } from '../support/real-pgbackrest.ts';
 import { shrink } from '../support/shrink.ts';
 import { Archiver, TestStanza, type Tool } from '../support/stanza.ts';
 import { giveTo, type RunResult, unprivilegedUser } from '../support/unprivileged.ts';
 import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
 
 type Name = 'ours' | 'real';
+
+const judgeKnowsBlocks = isSince(findRealPgbackrest(), '2.46');
 type BackupType = 'full' | 'diff' | 'incr';
 
 /** What `info` says of a backup. */
@@ -53,7 +55,7 @@ export class Story {
   readonly #archiver: Archiver;
   readonly #stanza: TestStanza;
   readonly #targets: Target[] = [];
-  /** Labels of backups with block maps, which the real tool of Debian does not know. */
+  /** Labels of backups with block maps, which Debian's real tool does not know. */
   readonly #blocks = new Set<string>();
   #hasBundles = false;
   /** Labels of backups on a timeline that the cluster has left before they ended. */
@@ -82,7 +84,7 @@ export class Story {
   static async begin(seed: number): Promise<Story> {
     const user = unprivilegedUser();
     const debian = await postgresOf('15', user);
-    // the real tool of Debian knows PostgreSQL up to 15
+    // Debian's real tool knows PostgreSQL up to 15
     const judge = debian === undefined ? undefined : findRealPgbackrest();
     const project = runnableProject(user);
     const tools = new Map<Name, Tool>([['ours', project.command]]);
@@ -186,7 +188,7 @@ export class Story {
 
   /** Can the tool read the backup and all that it refers to? */
   #knows(name: Name, { label, reference }: Listed): boolean {
-    return name === 'ours' || ![label, ...(reference ?? [])].some(one => this.#blocks.has(one));
+    return name === 'ours' || judgeKnowsBlocks || ![label, ...(reference ?? [])].some(one => this.#blocks.has(one));
   }
 
   /** A tool that can make a backup of this type after what is there. */
@@ -206,7 +208,7 @@ export class Story {
     if (random.chance(30)) args.push('--delta');
     if (random.chance(50)) {
       args.push('--repo1-bundle', `--repo1-bundle-limit=${random.pick(['16KiB', '1MiB', '2MiB'])}`);
-      if (name === 'ours' && random.chance(50)) args.push('--repo1-block');
+      if ((name === 'ours' || judgeKnowsBlocks) && random.chance(50)) args.push('--repo1-block');
     } else if (random.chance(30) && (name === 'ours' || !this.#hasBundles)) {
       // the real tool looks for a file to link even where an earlier backup has it in a bundle
       args.push('--repo1-hardlink');

@@ -13,6 +13,15 @@ export interface RealPgbackrest {
   readonly version: string;
 }
 
+/**
+ * What a test may expect depends on what the real tool is: Debian's is older than the level that we follow.
+ * @param level such as `2.46`
+ * @returns true when the tool is of this release or a later one; false when there is none
+ */
+export function isSince(real: RealPgbackrest | undefined, level: string): boolean {
+  return real !== undefined && real.version.localeCompare(level, 'en', { numeric: true }) >= 0;
+}
+
 /** How a reader of skipped tests gets what they need. */
 export const skipReason =
   "compatibility tests skipped: the real pgbackrest is not on PATH (Debian: 'apt-get install pgbackrest postgresql-15'; or name it in PGBACKSTOP_REAL_PGBACKREST)";
