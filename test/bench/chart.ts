@@ -83,7 +83,8 @@ export function chart(columns: readonly Column[]): string {
   const rowHeight = columns.length * barHeight + 9;
   const height = top + rows.length * rowHeight + bottom;
   const end = height - bottom;
-  const title = 'Time of pgbackstop as a part of the time of pgBackRest';
+  const peers = new Set(columns.map(({ result }) => result.versions.theirs ?? 'pgBackRest'));
+  const title = `Time of pgbackstop as a part of the time of ${[...peers].join(' and ')}`;
   const met = all.filter(bar => bar.met).length;
   const description = `${columns.map(({ label }) => label).join(' and ')}: ${met} of ${all.length} bars are what they are to be. ${rows
     .map(({ name, bars }) => `${name} ${bars.map(bar => bar?.median.toFixed(2) ?? 'not measured').join(' and ')}`)

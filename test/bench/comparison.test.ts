@@ -109,7 +109,7 @@ describe('the chart', () => {
   });
 
   test('tells its content to who cannot see it, as text that is well formed', () => {
-    expect(svg).toContain('<title id="title">');
+    expect(svg).toContain('<title id="title">Time of pgbackstop as a part of the time of b</title>');
     expect(svg).toContain('a&lt;b 0.25 and not measured; y 1.50 and 1.00.');
     expect(svg).not.toMatch(/a<b/);
     // every element that is opened is closed

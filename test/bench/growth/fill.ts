@@ -25,7 +25,7 @@ export function addSmallFiles(dataDirectory: string, count: number): void {
 }
 
 /** Over so many relations the bytes are spread, so that there is work for two processes, and as many files at any size. */
-const largeFiles = 8;
+const largeFiles = 4;
 
 /** Adds relations that have so many bytes together; the checksums are right. */
 export function addBytes(dataDirectory: string, bytes: number): void {
