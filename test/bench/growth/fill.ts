@@ -44,12 +44,12 @@ export function addBytes(dataDirectory: string, bytes: number): void {
   }
 }
 
-/** Adds files that are no relations, in folders of fifty thousand: every second is empty, the others have some bytes. */
+/** Adds files that are no relations, in folders of fifty thousand: three of four are empty, the fourth has some bytes. */
 export function addTinyFiles(dataDirectory: string, count: number): void {
   const perFolder = 50_000;
   for (let file = 0; file < count; file++) {
     const folder = join(dataDirectory, 'base', String(100_000 + Math.floor(file / perFolder)));
     if (file % perFolder === 0) mkdirSync(folder, { mode: 0o700 });
-    writeFileSync(join(folder, `tiny-${file}`), file % 2 === 0 ? '' : `${file}\n`, { mode: 0o600 });
+    writeFileSync(join(folder, `tiny-${file}`), file % 4 === 0 ? `${file}\n` : '', { mode: 0o600 });
   }
 }

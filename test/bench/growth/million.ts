@@ -1,5 +1,6 @@
 /** A data directory of a million files, empty and tiny: backup, verify and restore by both tools, in bundles and without. */
 import { readdirSync, statfsSync } from 'node:fs';
+import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { postgresVersion } from '../bench.ts';
 import { measure, seldom } from '../measure.ts';
@@ -32,13 +33,22 @@ export interface MillionResult {
 const copies = 3;
 const spareInodes = 20_000;
 
-function checkRoom(folder: string, files: number): void {
-  const { ffree, files: inodes } = statfsSync(folder);
+/** Bytes that a file takes in its three places, with what the file system keeps of it. */
+const bytesOfFile = 9 * 1024;
+const tmpfs = 0x01021994;
+
+function checkRoom(folder: string, count: number): void {
+  const { ffree, files, bavail, bsize, type } = statfsSync(folder);
+  const inodes = copies * count + spareInodes;
   // a file system without a limit says 0
-  if (inodes > 0 && ffree < copies * files + spareInodes) {
+  if (files > 0 && ffree < inodes) {
     throw new Error(
-      `${folder} has room for ${ffree} more files, ${copies * files + spareInodes} are wanted: mount one with more (mount -t tmpfs -o nr_inodes=4m tmpfs FOLDER) and name it with --folder`,
+      `${folder} has room for ${ffree} more files, ${inodes} are wanted: mount one with more (mount -t tmpfs -o nr_inodes=4m tmpfs FOLDER) and name it with --folder`,
     );
+  }
+  const free = Math.min(bavail * bsize, type === tmpfs ? freemem() : Number.POSITIVE_INFINITY);
+  if (free < count * bytesOfFile) {
+    throw new Error(`${folder} has ${megabytes(free)} free, ${megabytes(count * bytesOfFile)} are wanted`);
   }
 }
 
