@@ -10,7 +10,7 @@ import {
   rowTitle,
   seconds,
 } from './report.ts';
-import type { LatencyRow, Result, RowResult } from './result.ts';
+import type { LatencyRow, Result, RowResult, Series } from './result.ts';
 import { summarize } from './summary.ts';
 
 /** One column of the comparison: a run, or several runs of the same programs taken together. */
@@ -95,6 +95,13 @@ function table(columns: readonly Column[], rowsOf: (result: Result) => readonly 
   return markdownTable([['row', 'target', ...head], ...lines]);
 }
 
+type Memory = Pick<Series, 'peak' | 'largest'>;
+
+function memoryOf(row: AnyRow): readonly (Memory | undefined)[] {
+  if ('shell' in row) return [row.costs?.ours, row.costs?.theirs];
+  return row.timeOnly ? [] : [row.ours, row.theirs];
+}
+
 function cells(row: AnyRow | undefined): string[] {
   if (row === undefined) return ['', '', '', '', ''];
   const { ours, theirs, time, cpu, met } = summarize(row);
@@ -103,12 +110,11 @@ function cells(row: AnyRow | undefined): string[] {
   return [
     both(seconds(ours), theirs === undefined ? undefined : seconds(theirs)),
     time === undefined ? '' : `${ratio(time)}${missedToo}`,
-    cpu === undefined ? '' : ratio(cpu),
-    ...(['peak', 'largest'] as const).map(part =>
-      'peak' in row.ours && !('timeOnly' in row)
-        ? both(megabytes(row.ours[part]), row.theirs && 'peak' in row.theirs ? megabytes(row.theirs[part]) : undefined)
-        : '',
-    ),
+    cpu === undefined ? '' : cpu.lowest < cpu.highest ? ratio(cpu) : `**${cpu.median.toFixed(2)}**`,
+    ...(['peak', 'largest'] as const).map(part => {
+      const [mine, others] = memoryOf(row);
+      return mine === undefined ? '' : both(megabytes(mine[part]), others && megabytes(others[part]));
+    }),
   ];
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Bed, Tool } from './bed.ts';
 import { type Memory, measure, measureEach, mostMemory, peakMemory, seldom } from './measure.ts';
 import type { ObjectStore } from './object-store.ts';
-import type { LatencyRow, RowResult, Series } from './result.ts';
+import type { CallCost, LatencyRow, RowResult, Series } from './result.ts';
 import type { Row } from './row.ts';
 import type { RequestCounts } from './s3-way.ts';
 import { targetRatio } from './target.ts';
@@ -117,5 +117,25 @@ export async function measureLatency(row: Row, bed: Bed, tools: readonly Tool[])
   const times = await measureEach(bed.runner, [...commands, ...floors]);
   const [emptyNode = [], shell = []] = times.slice(tools.length);
   const [ours = [], theirs] = times.slice(0, tools.length);
-  return { ...about(row, tools), ours, emptyNode, shell, ...(theirs === undefined ? {} : { theirs }) };
+  const costs: CallCost[] = [];
+  for (const tool of tools) costs.push(await callCost(row, bed, tool));
+  const [mine, others] = costs;
+  return {
+    ...about(row, tools),
+    ours,
+    emptyNode,
+    shell,
+    ...(theirs === undefined ? {} : { theirs }),
+    ...(mine === undefined ? {} : { costs: { ours: mine, ...(others === undefined ? {} : { theirs: others }) } }),
+  };
+}
+
+/** Memory is looked at in a run of its own, as often as possible: a call may take a millisecond or two. */
+async function callCost(row: Row, bed: Bed, tool: Tool): Promise<CallCost> {
+  await row.reset?.(bed, tool);
+  const commands = row.commands(bed, tool);
+  const { cpu } = await measure(bed.runner, commands);
+  await row.reset?.(bed, tool);
+  const { memory } = await measure(bed.runner, row.commands(bed, tool), () => 1);
+  return { cpu: cpu / commands.length, ...memory };
 }

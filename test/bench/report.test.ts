@@ -34,14 +34,20 @@ describe('the table of the bench', () => {
 test('single calls have a table of their own', () => {
   const calls = { emptyNode: [0.02], shell: [0.001] };
   const latencies = [
-    { name: 'a', ours: [0.002, 0.004], theirs: [0.004, 0.008], ...calls },
+    {
+      name: 'a',
+      ours: [0.002, 0.004],
+      theirs: [0.004, 0.008],
+      ...calls,
+      costs: { ours: { cpu: 0.003, peak: 1e6, largest: 30e6 }, theirs: { cpu: 0.002, peak: 1e6, largest: 10e6 } },
+    },
     { name: 'b', ours: [0.002], ...calls },
   ];
   const lines = latencyTable(latencies).split('\n');
   expect(lines[2]).toBe(
-    '| a | 2.0 ms | 4.0 ms | 4.0 ms | 8.0 ms | 20.0 ms | 1.0 ms | **0.50** (0.50–0.50) | 1.00 met |',
+    '| a | 2.0 ms | 4.0 ms | 4.0 ms | 8.0 ms | 20.0 ms | 1.0 ms | **0.50** (0.50–0.50) | 1.00 met | **1.50** | 30 MB | 10 MB |',
   );
-  expect(lines[3]).toBe('| b | 2.0 ms | 2.0 ms |  |  | 20.0 ms | 1.0 ms |  |  |');
+  expect(lines[3]).toBe('| b | 2.0 ms | 2.0 ms |  |  | 20.0 ms | 1.0 ms |  |  |  |  |  |');
   expect(tables({ rows: [], failed: [], latencies })).toBe(lines.join('\n'));
   expect(tables({ rows: [], failed: [], latencies: [] })).toBe('');
 });

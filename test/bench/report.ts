@@ -106,6 +106,9 @@ const latencyTitles = [
   '`sh -c :` p50',
   'p50 ours/theirs',
   'target',
+  'CPU ours/theirs',
+  'largest process ours',
+  'largest process theirs',
 ];
 
 /** The table of single calls; empty when there are none. In brackets what nine of ten pairs of calls lie between. */
@@ -114,10 +117,20 @@ export function latencyTable(rows: readonly LatencyRow[]): string {
   const both = (values: readonly number[] | undefined) =>
     values === undefined ? ['', ''] : [0.5, 0.95].map(part => milliseconds(quantile(values, part)));
   const lines = rows.map(row => {
-    const { ours, theirs, emptyNode, shell } = row;
-    const { time } = summarize(row);
+    const { ours, theirs, emptyNode, shell, costs } = row;
+    const { time, cpu } = summarize(row);
+    const largest = [costs?.ours, costs?.theirs].map(cost => (cost === undefined ? '' : megabytes(cost.largest)));
     const floors = [emptyNode, shell].map(values => milliseconds(quantile(values, 0.5)));
-    return [rowTitle(row), ...both(ours), ...both(theirs), ...floors, time ? ratio(time) : '', verdict(row)];
+    return [
+      rowTitle(row),
+      ...both(ours),
+      ...both(theirs),
+      ...floors,
+      time ? ratio(time) : '',
+      verdict(row),
+      cpu ? `**${cpu.median.toFixed(2)}**` : '',
+      ...largest,
+    ];
   });
   return markdownTable([latencyTitles, ...lines]);
 }

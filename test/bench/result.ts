@@ -41,6 +41,17 @@ export interface LatencyRow extends AnyRow {
   /** An empty Node program, and a shell that does nothing. */
   readonly emptyNode: readonly number[];
   readonly shell: readonly number[];
+  /** Of runs beside those that are timed. */
+  readonly costs?: { readonly ours: CallCost; readonly theirs?: CallCost };
+}
+
+/** What one call costs beside time. */
+export interface CallCost {
+  /** Seconds of processor time, the mean of all calls. */
+  readonly cpu: number;
+  /** Bytes: of all processes together, and of the largest alone. */
+  readonly peak: number;
+  readonly largest: number;
 }
 
 /** A row that could not be measured. */

@@ -25,13 +25,15 @@ function ofPairs({ ours, theirs, timeOnly, target = 1 }: RowResult): Summary {
   };
 }
 
-function ofCalls({ ours, theirs, target = 1 }: LatencyRow): Summary {
+function ofCalls({ ours, theirs, costs, target = 1 }: LatencyRow): Summary {
   const mine = quantile(ours, 0.5);
-  if (theirs === undefined) return { ours: mine, target };
+  const size = costs !== undefined && costs.ours.largest > memoryTarget ? { tooLarge: costs.ours.largest } : {};
+  if (theirs === undefined) return { ours: mine, target, ...size };
   const others = quantile(theirs, 0.5);
   const each = ratios(ours, theirs);
   const time = { median: mine / others, lowest: quantile(each, 0.05), highest: quantile(each, 0.95) };
-  return { ours: mine, theirs: others, time, target, met: isMet(time.median, target) };
+  const cpu = costs?.theirs === undefined ? {} : { cpu: spread([costs.ours.cpu / costs.theirs.cpu]) };
+  return { ours: mine, theirs: others, time, ...cpu, target, met: isMet(time.median, target), ...size };
 }
 
 /** As it is printed: two digits. */
