@@ -1,15 +1,21 @@
-/** Makes a block-incremental file whole again: from its map and the super blocks of all backups that it points to. */
+/**
+ * Makes a block-incremental file whole again: from its map and the super blocks of all backups that it points to.
+ *
+ * What the file holds already is read once, for the checksums of its blocks and, as far as nothing differs, for that of its
+ * content. So what is there up to the first block that is written is not read again for the content's checksum.
+ */
 import { BackstopError } from '../../base/error.ts';
 import type { Codecs, StepSpec } from '../../codec/codecs.ts';
-import { openPipeline } from '../../codec/pipeline.ts';
+import { openPipeline, type Pipeline } from '../../codec/pipeline.ts';
 import type { Xxh128 } from '../../codec/xxhash.ts';
-import { decodeBlockMap } from '../../repo/block/map.ts';
+import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
 import { planBlockReads, type SuperBlockRead } from '../../repo/block/plan.ts';
 import { bytesSource } from '../../repo/bytes-source.ts';
 import { PartReader, type StoredPart } from '../../repo/part-reader.ts';
 import { RandomWriter } from '../../storage/posix/random-writer.ts';
-import { MemorySink, pump } from '../../storage/pump.ts';
+import { pump } from '../../storage/pump.ts';
 import type { ByteSource, Storage } from '../../storage/storage.ts';
+import type { PlainBytes } from './plain-bytes.ts';
 
 /** No sound super block is larger: the largest super block and the largest block, with what a codec adds to bytes that it cannot shrink. */
 const maxSuperBlock = 1024 * 1024 * 1024;
@@ -47,23 +53,32 @@ export interface BlockRestore {
   readonly mapSteps: readonly StepSpec[];
   /** Path of the file that a super block lies in. */
   readonly pathOf: (read: SuperBlockRead) => string;
-  readonly buffer: Uint8Array;
+  readonly buffer: Buffer;
+  /** Where maps and super blocks are put. */
+  readonly plain: PlainBytes;
+  /** Takes the file's content from its start on, for the checksum of all of it. */
+  readonly content: Pipeline;
 }
 
-/**
- * Writes the blocks that are missing. The caller checks the whole file and commits it.
- * @returns the open file, and the stored bytes that had to be read
- */
-export async function restoreBlocks(
-  file: BlockFile,
-  restore: BlockRestore,
-): Promise<{ readonly writer: RandomWriter; readonly fetched: number }> {
+/** A file of which every block is in its place. */
+export interface RestoredBlocks {
+  /** Absent: all was there before. */
+  readonly writer?: RandomWriter;
+  /** Bytes from the file's start that `content` has seen. */
+  readonly seen: number;
+  /** Stored bytes that had to be read. */
+  readonly fetched: number;
+}
+
+/** Writes the blocks that are missing. The caller checks the whole file and commits it. */
+export async function restoreBlocks(file: BlockFile, restore: BlockRestore): Promise<RestoredBlocks> {
   const { blockSize, size, stored } = file;
   if (blockSize > maxSuperBlock) throw new BackstopError('format', `blocks of ${blockSize} bytes are too large`);
   const whole = stored.isWhole ? await readBytes(stored.source, stored.size) : undefined;
   const mapSource =
     whole === undefined ? stored.source : bytesSource(whole.subarray(Math.max(0, whole.length - file.mapSize)));
   const mapBytes = await through(mapSource, restore.mapSteps, file.mapSize, restore);
+  // their checksums are where the super blocks will be
   const items = decodeBlockMap(mapBytes, blockSize, file.checksumSize);
   if (items.length !== Math.ceil(size / blockSize)) {
     throw new BackstopError(
@@ -71,11 +86,9 @@ export async function restoreBlocks(
       `block map has ${items.length} blocks, but the file has ${Math.ceil(size / blockSize)}`,
     );
   }
-  const present = file.delta ? await hashBlocks(file, restore) : [];
-  const reads = planBlockReads(items, (block, checksum) => {
-    const have = present[block];
-    return have === undefined || Buffer.compare(have, checksum) !== 0;
-  });
+  const { present, seen } = file.delta ? await lookForBlocks(file, items, restore) : nothingThere;
+  const reads = planBlockReads(items, block => present[block] !== 1);
+  if (file.delta && reads.length === 0) return { seen, fetched: 0 };
   const places = reads.map(read => placeOf(read, restore));
   const isAtHand = (place: StoredPart & { readonly length: number }) =>
     whole !== undefined &&
@@ -112,7 +125,7 @@ export async function restoreBlocks(
       fetched += read.size;
     }
     writer.truncate(size);
-    return { writer, fetched };
+    return { writer, seen, fetched };
   } catch (error) {
     writer.close();
     throw error;
@@ -130,20 +143,46 @@ function placeOf(read: SuperBlockRead, { pathOf }: BlockRestore): StoredPart & {
   return { path: pathOf(read), offset, length };
 }
 
-/** Hashes of the blocks that are on disk; a block that the map would have shorter or longer simply differs. */
-async function hashBlocks(file: BlockFile, restore: BlockRestore): Promise<Uint8Array[]> {
-  const info = await restore.files.info(file.path);
-  if (info?.type !== 'file') return [];
-  const result: Uint8Array[] = [];
-  const source = await restore.files.read(file.path, { length: file.size });
-  const block = Buffer.allocUnsafe(file.blockSize);
+/** Which blocks the file has: 1 for each that needs no writing. */
+interface PresentBlocks {
+  readonly present: Uint8Array;
+  readonly seen: number;
+}
+
+const nothingThere: PresentBlocks = { present: new Uint8Array(), seen: 0 };
+
+/** Compares what is on disk with the map; a block that the map would have shorter or longer simply differs. */
+async function lookForBlocks(
+  { path, size, blockSize, checksumSize }: BlockFile,
+  items: readonly BlockItem[],
+  { files, hash, buffer, content }: BlockRestore,
+): Promise<PresentBlocks> {
+  const info = await files.info(path);
+  if (info?.type !== 'file') return nothingThere;
+  const present = new Uint8Array(items.length);
+  const checksum = Buffer.alloc(checksumSize);
+  const whole = buffer.length < blockSize ? Buffer.allocUnsafeSlow(blockSize) : buffer;
+  const several = whole.subarray(0, whole.length - (whole.length % blockSize));
+  let seen = 0;
+  let block = 0;
+  const source = await files.read(path, { length: size });
   try {
     for (;;) {
-      const count = await source.read(block);
-      if (count === 0) return result;
-      const checksum = new Uint8Array(file.checksumSize);
-      restore.hash(block.subarray(0, count), checksum);
-      result.push(checksum);
+      const count = await source.read(several);
+      if (count === 0) return { present, seen };
+      const isAllSeen = seen === block * blockSize;
+      let same = 0;
+      for (let at = 0; at < count; at += blockSize, block++) {
+        const bytes = several.subarray(at, Math.min(at + blockSize, count));
+        hash(bytes, checksum);
+        const item = items[block];
+        if (item === undefined || checksum.compare(item.checksum) !== 0) continue;
+        present[block] = 1;
+        if (same === at) same += bytes.length;
+      }
+      if (!isAllSeen) continue;
+      content.push(several.subarray(0, same));
+      seen += same;
     }
   } finally {
     await source.close();
@@ -162,19 +201,22 @@ async function readBytes(source: ByteSource, size: number): Promise<Buffer> {
   return bytes.subarray(0, have);
 }
 
-/** Reads all of the source through the steps. */
+/**
+ * Reads all of the source through the steps.
+ * @returns bytes that are valid until the next call
+ */
 async function through(
   source: ByteSource,
   steps: readonly StepSpec[],
   limit: number,
-  { codecs, buffer }: BlockRestore,
+  { codecs, buffer, plain }: BlockRestore,
 ): Promise<Buffer> {
-  const sink = new MemorySink(limit);
+  plain.clear();
   const spec: StepSpec[] = [...steps, { step: 'limit', max: limit }];
-  const pipeline = openPipeline(spec, codecs, chunk => sink.write(chunk));
+  const pipeline = openPipeline(spec, codecs, chunk => plain.add(chunk, limit));
   try {
     await pump(source, () => pipeline, { write: () => undefined }, buffer);
-    return sink.bytes();
+    return plain.bytes;
   } finally {
     pipeline.close();
     await source.close();

@@ -195,7 +195,7 @@ function mayRemoveFrom(session: Session<'restore'>, pgPath: string): boolean {
   if (!delta && !force) return false;
   if (existsSync(`${pgPath}/PG_VERSION`) || existsSync(`${pgPath}/${unfinishedMark}`)) return true;
   session.log.warn(
-    `--delta or --force specified but unable to find 'PG_VERSION' or '${unfinishedMark}' in '${pgPath}' to confirm that this is a valid $PGDATA directory.  --delta and --force have been disabled and if any files exist in the destination directories the restore will be aborted.`,
+    `--delta or --force specified but unable to find 'PG_VERSION' or '${unfinishedMark}' in '${pgPath}' to confirm that this is a valid $PGDATA directory. --delta and --force have been disabled and if any files exist in the destination directories the restore will be aborted.`,
   );
   return false;
 }

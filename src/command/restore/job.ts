@@ -1,5 +1,5 @@
 /** What a worker does for a restore: brings files back from the repository, and keeps those that are right already. */
-import { closeSync, fsyncSync, lstatSync, openSync, truncateSync, utimesSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, type Stats, statSync, truncateSync, utimesSync } from 'node:fs';
 import { BackstopError } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
@@ -14,6 +14,7 @@ import { openClusterStorage, openRepoStorage, type RepoSettings } from '../../st
 import { pump } from '../../storage/pump.ts';
 import type { ByteSource, Storage } from '../../storage/storage.ts';
 import { restoreBlocks } from './block-file.ts';
+import { PlainBytes } from './plain-bytes.ts';
 
 export interface RestoreThreadData {
   readonly command: 'restore';
@@ -79,6 +80,12 @@ export async function openRestoreJobs(data: RestoreThreadData) {
   return { 'restore-files': (input: readonly RestoreFileTask[]) => worker.restoreFiles(input) };
 }
 
+/** What tells whether a file has the content of the backup. */
+const contentSteps = [
+  { step: 'hash', algorithm: 'sha1', id: 'content' },
+  { step: 'count', id: 'size' },
+] as const satisfies readonly StepSpec[];
+
 /** Where a file's bytes come from. */
 interface Place {
   /** Index of the part of the job's reader. */
@@ -118,12 +125,22 @@ class Commits {
   }
 }
 
+/** What the files of a job share. */
+interface Job {
+  readonly reader: PartReader;
+  readonly buffer: Buffer;
+  readonly plain: PlainBytes;
+  readonly commits: Commits;
+}
+
 class RestoreWorker {
   readonly #data: RestoreThreadData;
   readonly #repo: Storage;
   readonly #files: Storage;
   readonly #codecs: Codecs;
   readonly #buffers: BufferPool;
+  /** What no job uses now. */
+  readonly #plain: PlainBytes[] = [];
   #hashBlock: Xxh128 | undefined;
 
   constructor(data: RestoreThreadData, repo: Storage, files: Storage, codecs: Codecs, buffers: BufferPool) {
@@ -137,6 +154,7 @@ class RestoreWorker {
   /** Restores files in order; an answer means that every one is durable. */
   async restoreFiles(tasks: readonly RestoreFileTask[]): Promise<RestoreFileResult[]> {
     const buffer = this.#buffers.take();
+    const plain = this.#plain.pop() ?? new PlainBytes();
     const commits = new Commits();
     let reader: PartReader | undefined;
     try {
@@ -150,9 +168,10 @@ class RestoreWorker {
         return part === undefined ? undefined : { part: parts.push(part) - 1, isWhole };
       });
       reader = new PartReader(this.#repo, parts);
+      const job: Job = { reader, buffer, plain, commits };
       const results: RestoreFileResult[] = [];
       for (const [index, task] of tasks.entries()) {
-        results.push(kept[index] ?? (await this.#restoreFile(task, reader, places[index], buffer, commits)));
+        results.push(kept[index] ?? (await this.#restoreFile(task, places[index], job)));
         await commits.whenFew();
       }
       await commits.all();
@@ -163,16 +182,12 @@ class RestoreWorker {
     } finally {
       await reader?.close();
       this.#buffers.give(buffer);
+      this.#plain.push(plain);
     }
   }
 
-  async #restoreFile(
-    task: RestoreFileTask,
-    reader: PartReader,
-    place: Place | undefined,
-    buffer: Buffer,
-    commits: Commits,
-  ): Promise<RestoreFileResult> {
+  async #restoreFile(task: RestoreFileTask, place: Place | undefined, job: Job): Promise<RestoreFileResult> {
+    const { reader, buffer, commits } = job;
     const open = async (): Promise<ByteSource> => {
       if (place === undefined) {
         throw new BackstopError('format', `there are no ${task.sizeRepo} bytes at ${task.offset}`);
@@ -181,7 +196,7 @@ class RestoreWorker {
     };
     if (task.block !== undefined && !task.zero) {
       try {
-        return await this.#restoreBlocks(task, task.block, { source: await open(), ...place }, buffer, commits);
+        return await this.#restoreBlocks(task, task.block, { source: await open(), ...place }, job);
       } catch (error) {
         throw named(error, task, this.#data.repo.path);
       }
@@ -200,8 +215,7 @@ class RestoreWorker {
         const spec: StepSpec[] = [
           ...loadSteps({ ...this.#data, raw: task.raw }),
           { step: 'limit', max: task.size },
-          { step: 'hash', algorithm: 'sha1', id: 'content' },
-          { step: 'count', id: 'size' },
+          ...contentSteps,
         ];
         try {
           await pump(
@@ -232,73 +246,89 @@ class RestoreWorker {
     task: RestoreFileTask,
     block: NonNullable<RestoreFileTask['block']>,
     stored: { readonly source: ByteSource; readonly isWhole?: boolean },
-    buffer: Buffer,
-    commits: Commits,
+    { buffer, plain, commits }: Job,
   ): Promise<RestoreFileResult> {
     const { stanza, references } = this.#data;
     this.#hashBlock ??= await loadXxh128();
-    const { writer } = await restoreBlocks(
-      {
-        path: task.path,
-        mode: task.mode,
-        size: task.size,
-        blockSize: block.blockSize,
-        checksumSize: block.checksumSize,
-        stored: {
-          path: task.repoPath,
-          offset: task.offset,
-          size: task.sizeRepo,
-          source: stored.source,
-          isWhole: stored.isWhole ?? false,
-        },
-        mapSize: block.mapSize,
-        delta: task.keep !== 'nothing',
-      },
-      {
-        repo: this.#repo,
-        files: this.#files,
-        codecs: this.#codecs,
-        hash: this.#hashBlock,
-        superBlockSteps: loadSteps({ ...this.#data, raw: true }),
-        mapSteps: loadSteps({ ...this.#data, compressType: 'none', raw: true }),
-        pathOf: ({ reference, bundleId }) => {
-          const label = references[reference];
-          if (label === undefined || !isBackupLabel(label)) {
-            throw new BackstopError(
-              'format',
-              `block map refers to backup ${reference}, which the manifest does not have`,
-            );
-          }
-          return backupFile(stanza, label, { name: task.name, bundleId, blockSize: block.blockSize }, '');
-        },
-        buffer,
-      },
-    );
+    const content = openPipeline(contentSteps, this.#codecs, () => undefined);
     try {
-      const { checksum, size } = await this.#hash(task.path, buffer);
-      this.#compare(task, checksum, size);
-    } catch (error) {
-      writer.close();
-      throw error;
+      const { writer, seen } = await restoreBlocks(
+        {
+          path: task.path,
+          mode: task.mode,
+          size: task.size,
+          blockSize: block.blockSize,
+          checksumSize: block.checksumSize,
+          stored: {
+            path: task.repoPath,
+            offset: task.offset,
+            size: task.sizeRepo,
+            source: stored.source,
+            isWhole: stored.isWhole ?? false,
+          },
+          mapSize: block.mapSize,
+          delta: task.keep !== 'nothing',
+        },
+        {
+          repo: this.#repo,
+          files: this.#files,
+          codecs: this.#codecs,
+          hash: this.#hashBlock,
+          superBlockSteps: loadSteps({ ...this.#data, raw: true }),
+          mapSteps: loadSteps({ ...this.#data, compressType: 'none', raw: true }),
+          pathOf: ({ reference, bundleId }) => {
+            const label = references[reference];
+            if (label === undefined || !isBackupLabel(label)) {
+              throw new BackstopError(
+                'format',
+                `block map refers to backup ${reference}, which the manifest does not have`,
+              );
+            }
+            return backupFile(stanza, label, { name: task.name, bundleId, blockSize: block.blockSize }, '');
+          },
+          buffer,
+          plain,
+          content,
+        },
+      );
+      try {
+        // what lies behind the blocks of a file that had them all
+        if (writer === undefined && statSync(task.path).size > task.size) truncateSync(task.path, task.size);
+        await this.#readOn(task.path, seen, content, buffer);
+        this.#check(task, content);
+      } catch (error) {
+        writer?.close();
+        throw error;
+      }
+      if (writer === undefined) {
+        this.#keepSame(task, statSync(task.path));
+        return 'same-content';
+      }
+      commits.add(writer.commit(task.timestamp, task.owner));
+      return 'copied';
+    } finally {
+      content.close();
     }
-    commits.add(writer.commit(task.timestamp, task.owner));
-    return 'copied';
+  }
+
+  /** Takes the checksum and size of a file from `offset` on, and ends. */
+  async #readOn(path: string, offset: number, content: Pipeline, buffer: Buffer): Promise<void> {
+    const source = await this.#files.read(path, { offset });
+    try {
+      await pump(source, () => content, { write: () => undefined }, buffer);
+    } finally {
+      await source.close();
+    }
   }
 
   async #hash(path: string, buffer: Buffer): Promise<{ checksum: string; size: number }> {
-    const source = await this.#files.read(path);
-    const spec: StepSpec[] = [
-      { step: 'hash', algorithm: 'sha1', id: 'content' },
-      { step: 'count', id: 'size' },
-    ];
-    const pipeline = openPipeline(spec, this.#codecs, () => undefined);
+    const content = openPipeline(contentSteps, this.#codecs, () => undefined);
     try {
-      await pump(source, () => pipeline, { write: () => undefined }, buffer);
-      const results = pipeline.results();
+      await this.#readOn(path, 0, content, buffer);
+      const results = content.results();
       return { checksum: hashResult(results, 'content'), size: countResult(results, 'size') };
     } finally {
-      pipeline.close();
-      await source.close();
+      content.close();
     }
   }
 
@@ -334,12 +364,18 @@ class RestoreWorker {
       return 'same-time';
     }
     if (task.size === 0) return info.size === 0 ? 'empty' : undefined;
+    // probably changed: it is compared by blocks at once
+    if (task.block !== undefined && time !== task.timestamp) return undefined;
     if (info.size > task.size) truncateSync(task.path, task.size);
     const { checksum } = await this.#hash(task.path, buffer);
     if (checksum !== task.checksum) return undefined;
-    if (time !== task.timestamp) utimesSync(task.path, task.timestamp, task.timestamp);
-    this.#syncKept(task);
+    this.#keepSame(task, info);
     return 'same-content';
+  }
+
+  #keepSame(task: RestoreFileTask, { mtimeMs }: Stats): void {
+    if (Math.floor(mtimeMs / 1000) !== task.timestamp) utimesSync(task.path, task.timestamp, task.timestamp);
+    this.#syncKept(task);
   }
 
   #syncKept({ path, syncKept }: RestoreFileTask): void {
