@@ -99,7 +99,7 @@ export function compressKinds(): { compress: StepKind<CompressSpec>; decompress:
           case 'gz':
             return openGunzip(raw, node);
           case 'lz4':
-            return openUnlz4(lz4.value);
+            return openUnlz4(lz4.value, lz4Buffers);
           case 'zst':
             return openUnzstd(zstd.value);
           case 'bz2':

@@ -4,7 +4,7 @@
  */
 import type { XXHash } from 'xxhash-wasm';
 import { BackstopError } from '../base/error.ts';
-import type { BufferPool } from './buffer-pool.ts';
+import { type BufferPool, bufferPool } from './buffer-pool.ts';
 import { type Lz4Library, lz4Bound } from './lz4-library.ts';
 import type { Emit, Step } from './step.ts';
 
@@ -26,7 +26,7 @@ const blockSize = 256 * 1024;
 const blockCode = 0x50;
 const window = 64 * 1024;
 
-/** The size of the scratch buffers that openLz4 borrows: one plain and one compressed block. */
+/** The size of the scratch buffers that steps borrow: one plain and one compressed block. */
 export const lz4BufferSize = lz4Bound(blockSize);
 
 /** @param level -5 to 12; up to 2 the fast method, from 3 high compression where the library has it (else fast) */
@@ -94,20 +94,23 @@ export function openLz4(level: number, raw: boolean, library: Lz4Library, buffer
 }
 
 /** Errors are format: cut short, altered, not LZ4. Bounded: one block (at most 4 MiB) is held. */
-export function openUnlz4(library: Lz4Library): Step {
-  return new Unlz4(library);
+export function openUnlz4(library: Lz4Library, buffers = bufferPool(lz4BufferSize)): Step {
+  return new Unlz4(library, buffers);
 }
 
 type Part = 'magic' | 'flags' | 'header' | 'length' | 'block' | 'checksum' | 'skip-length' | 'skip';
 
 class Unlz4 implements Step {
   readonly #library: Lz4Library;
+  readonly #buffers: BufferPool;
+  /** What is to be given back. */
+  readonly #borrowed: Buffer[] = [];
   #part: Part = 'magic';
   /** Bytes that the part needs, and has. */
   #need = 4;
   #have = 0;
   /** What is being gathered, after 4 bytes that are left for the decompressor. */
-  #buffer = Buffer.alloc(4 + 32);
+  #buffer: Buffer = Buffer.alloc(4 + 32);
   #flags = 0;
   #max = 0;
   #stored = false;
@@ -120,8 +123,9 @@ class Unlz4 implements Step {
   #dictionary: Buffer = Buffer.alloc(0);
   #plain: Buffer | undefined;
 
-  constructor(library: Lz4Library) {
+  constructor(library: Lz4Library, buffers: BufferPool) {
     this.#library = library;
+    this.#buffers = buffers;
   }
 
   push(chunk: Uint8Array, emit: Emit): void {
@@ -201,7 +205,7 @@ class Unlz4 implements Step {
     this.#max = 1 << (8 + 2 * code);
     const room = 4 + this.#max + 4;
     if (this.#buffer.length < room) {
-      const larger = Buffer.allocUnsafeSlow(room);
+      const larger = this.#borrow(room);
       bytes.copy(larger, 4);
       this.#buffer = larger;
     }
@@ -263,7 +267,7 @@ class Unlz4 implements Step {
   }
 
   #room(size: number): Buffer {
-    if (this.#plain === undefined || this.#plain.length < size) this.#plain = Buffer.allocUnsafeSlow(size);
+    if (this.#plain === undefined || this.#plain.length < size) this.#plain = this.#borrow(size);
     return this.#plain.subarray(0, size);
   }
 
@@ -277,6 +281,18 @@ class Unlz4 implements Step {
       const keep = this.#dictionary.subarray(Math.max(0, this.#dictionary.length + plain.length - window));
       this.#dictionary = Buffer.concat([keep, plain]);
     }
+  }
+
+  /** Blocks of more than 256 KiB, which neither tool writes, get memory of their own. */
+  #borrow(size: number): Buffer {
+    if (size > lz4BufferSize) return Buffer.allocUnsafeSlow(size);
+    const buffer = this.#buffers.take();
+    this.#borrowed.push(buffer);
+    return buffer;
+  }
+
+  close(): void {
+    for (const buffer of this.#borrowed.splice(0)) this.#buffers.give(buffer);
   }
 
   #endFrame(): void {
