@@ -10,6 +10,7 @@ import { postgresOf } from '../support/pg-binaries.ts';
 import { Beds } from './beds.ts';
 import { type Options, resultFile } from './command-line.ts';
 import { writeResult } from './files.ts';
+import { watchInterrupt } from './interrupt.ts';
 import { measureLatency, measureRow } from './measure-row.ts';
 import { ObjectStore } from './object-store.ts';
 import { document } from './report.ts';
@@ -54,13 +55,7 @@ export async function postgresVersion(user: Parameters<typeof postgresOf>[1]): P
 
 /** Measures the rows one after the other; the files are complete after each. An interrupt ends it after the row. */
 export async function bench(chosen: readonly Row[], options: Options): Promise<void> {
-  // An interrupt ends the command that is measured, and the bench after it: what was measured is in the files.
-  let interrupted = false;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      interrupted = true;
-    });
-  }
+  const interrupt = watchInterrupt();
   const files = { json: resultFile('bench.json'), ...options };
   const workshop = await openWorkshop(options);
   const { runner, tools } = workshop;
@@ -107,7 +102,7 @@ export async function bench(chosen: readonly Row[], options: Options): Promise<v
         }
         console.error(`${told} (${Math.round((performance.now() - began) / 1000)} s for the row)`);
       } catch (error) {
-        if (interrupted) break; // what failed is the command that was interrupted
+        if (interrupt.seen) break; // what failed is the command that was interrupted
         // the others can be measured all the same; the end says that one was not
         const message = error instanceof Error ? error.message : String(error);
         failed.push({ name: row.name, error: message });
@@ -115,12 +110,12 @@ export async function bench(chosen: readonly Row[], options: Options): Promise<v
         process.exitCode = 1;
       }
       writeResult(result(), files);
-      if (interrupted) break;
+      if (interrupt.seen) break;
       await beds.keepFor(chosen.slice(index + 1));
     }
     console.log(document(result()));
     console.error(`results: ${[files.markdown, files.json, files.svg].filter(path => path !== undefined).join(', ')}`);
-    if (interrupted) process.exitCode = 130;
+    if (interrupt.seen) process.exitCode = 130;
   } finally {
     await beds.keepFor([]);
     await store?.close();

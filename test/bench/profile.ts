@@ -14,6 +14,7 @@ import {
   selfTimes,
   topSelfTimes,
 } from './cpu-profile.ts';
+import { watchInterrupt } from './interrupt.ts';
 import { type Command, measure } from './measure.ts';
 import { ObjectStore } from './object-store.ts';
 import type { Row } from './row.ts';
@@ -81,10 +82,12 @@ export async function profile(chosen: readonly Row[], options: Options): Promise
   const workshop = await openWorkshop(options);
   const { runner, versions } = workshop;
   const beds = Beds.of(await postgresVersion(runner.user), options, runner);
+  const interrupt = watchInterrupt();
   let store: ObjectStore | undefined;
   try {
     console.log(`Node ${versions.Node}, ${versions.ours}`);
     for (const [index, row] of chosen.entries()) {
+      interrupt.check();
       const bed = await beds.get(row.bed);
       if (row.roundTrip !== undefined) {
         store ??= await ObjectStore.start();

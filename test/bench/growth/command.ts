@@ -3,6 +3,7 @@ import { Argument, Command, InvalidArgumentError } from 'commander';
 import { machine } from '../bench.ts';
 import { positive, resultFile, withTools } from '../command-line.ts';
 import { writeWhole } from '../files.ts';
+import { watchInterrupt } from '../interrupt.ts';
 import { axisNames, type GrowthOptions, type GrowthResult, growth } from './growth.ts';
 import { type MillionOptions, type MillionResult, million, millionTable } from './million.ts';
 import { grown, growthTables } from './report.ts';
@@ -59,7 +60,8 @@ export function growthCommand(): Command {
     .option('--runs <n>', 'runs at each size, of which the cheapest counts', positive, 1);
   return common(command, 'growth.json').action(
     async (axes: string[], options: Omit<GrowthOptions, 'bytes'> & Files & { readonly megabytes: number }) => {
-      const result = await growth(axes, { ...options, bytes: options.megabytes * 2 ** 20 }, found =>
+      const { check } = watchInterrupt();
+      const result = await growth(axes, { ...options, check, bytes: options.megabytes * 2 ** 20 }, found =>
         save(found, growthText(found), options),
       );
       console.log(growthText(result));

@@ -19,6 +19,8 @@ export interface GrowthOptions extends ToolOptions {
   readonly runs: number;
   readonly folder: string;
   readonly oursOnly?: boolean;
+  /** Asked before each command; throws to end it all. */
+  readonly check?: () => void;
 }
 
 /** What is measured, in this order: each finds what those before it have left. */
@@ -79,10 +81,12 @@ async function walk(
   size: number,
   settings: readonly string[],
   { runner }: Workshop,
+  check: (() => void) | undefined,
 ): Promise<Map<string, Point>> {
   await ground.freshRepository(tool, settings);
   const costs = new Map<string, Point>();
   for (const step of steps) {
+    check?.();
     await step.before?.(ground, tool);
     const { wall, cpu, memory } = await measure(runner, [step.command(ground, tool)], often);
     costs.set(step.name, { size, wall, cpu, ...memory });
@@ -140,7 +144,7 @@ async function measureAxis(
       for (const tool of tools) {
         const runs: Map<string, Point>[] = [];
         for (let run = 0; run < options.runs; run++) {
-          runs.push(await walk(ground, tool, size, plan.settings, workshop));
+          runs.push(await walk(ground, tool, size, plan.settings, workshop, options.check));
         }
         ground.removeAllOf(tool);
         for (const name of steps.map(each => each.name)) {

@@ -3,6 +3,7 @@ import { readdirSync, statfsSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { postgresVersion } from '../bench.ts';
+import { watchInterrupt } from '../interrupt.ts';
 import { measure, seldom } from '../measure.ts';
 import { markdownTable, megabytes, seconds } from '../report.ts';
 import { openWorkshop, type ToolOptions, type Workshop } from '../tools.ts';
@@ -60,6 +61,7 @@ export async function million(
   checkRoom(options.folder, options.files);
   const workshop = await openWorkshop(options);
   const { runner, versions } = workshop;
+  const interrupt = watchInterrupt();
   const rows: MillionRow[] = [];
   try {
     const version = await postgresVersion(runner.user);
@@ -76,6 +78,7 @@ export async function million(
             ['verify'],
             ['restore', `--pg1-path=${target}`],
           ]) {
+            interrupt.check();
             const { wall, cpu, memory } = await measure(runner, [ground.command(tool, command ?? '', ...args)], seldom);
             rows.push({ command: command ?? '', bundle, tool: tool.name, cost: { size: files, wall, cpu, ...memory } });
             console.error(line(rows.at(-1) as MillionRow).join('  '));
