@@ -11,7 +11,9 @@ export function ratio({ median, lowest, highest }: Spread): string {
   return `**${median.toFixed(2)}** (${lowest.toFixed(2)}–${highest.toFixed(2)})`;
 }
 
+/** Nothing was seen of a process that ended at once: not zero. */
 export function megabytes(bytes: number): string {
+  if (bytes === 0) return '–';
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
