@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isBackstopError } from '../../src/base/error.ts';
 import { formatOptions, type Loaded, load } from '../../src/config/index.ts';
-import { requireCompat, skipReason } from '../support/real-pgbackrest.ts';
+import { isSince, requireCompat, skipReason } from '../support/real-pgbackrest.ts';
 import { giveTo, spawnOptionsFor, unprivilegedUser } from '../support/unprivileged.ts';
 
 const real = requireCompat();
@@ -71,7 +71,8 @@ describe.skipIf(real === undefined)('beside the real pgbackrest', () => {
     { args: ['--nonsense'] },
     { args: ['--nonsense=1', 'info'] },
     { args: ['bogus'] },
-    { args: ['back'] },
+    // 2.59.1 takes the first command that begins so, and `stanza-` for stanza-create: we, as 2.45, want the whole name
+    ...(isSince(real, '2.54') ? [] : [{ args: ['back'] }]),
     { args: ['backup:bogus'] },
     { args: ['backup:async'] },
     { args: ['--stanza=x'] },

@@ -200,7 +200,7 @@ function comparable({ stdout }: RunResult): string[] {
       .replace(/(\d+)\.\d(KB|MB)/g, '$1$2')
       .replace(/execute non-exclusive backup/g, 'execute backup')
       .replace('check archive for segment SEGMENT', 'check archive for prior segment SEGMENT')
-      .replace(/^P00 +WARN: option 'stop-auto' is deprecated\n +HINT: .*\n/m, '')
+      .replace(/^P00 +WARN: option 'stop-auto' is deprecated\n( +HINT: .*\n)+/m, '')
       .split('\n')
       // we tell more about expiry and requests
       .filter(line => !/^P00 DETAIL: (statistics: |repo1: )/.test(line))

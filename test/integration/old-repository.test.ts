@@ -1,6 +1,6 @@
 /**
- * Repositories of pgBackRest 2.45, which did not know keys that 2.59.1 writes: one that it wrote long ago, one that it
- * writes now where it is there. And the same with keys taken away that came before 2.45.
+ * Repositories of pgBackRest 2.45, which did not know keys that 2.59.1 writes: one that it wrote long ago, one that the real
+ * tool, of whatever release it is, writes now. And the first with keys taken away that came before 2.45.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha1 } from '../command/restore/backup-bed.ts';
 import { makeTemporaryFolder } from '../support/cluster.ts';
 import { withChecksum } from '../support/info-checksum.ts';
-import { findRealPgbackrest } from '../support/real-pgbackrest.ts';
+import { findRealPgbackrest, isSince } from '../support/real-pgbackrest.ts';
 import type { Tool } from '../support/stanza.ts';
 import { pages, TinyCluster } from '../support/tiny-cluster.ts';
 import { giveTo, type RunResult, runAs, unprivilegedUser } from '../support/unprivileged.ts';
@@ -86,7 +86,7 @@ const labelsOf = (repo: string): string[] =>
     .sort();
 const nextSecond = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 1100));
 
-/** Lets 2.45 write a full, a diff, and in bundles a full and an incr. */
+/** Lets the tool write a full, a diff, and in bundles a full and an incr. */
 async function makeOld(tool: Tool, folder: string): Promise<Old> {
   const cluster = new TinyCluster(folder, user, systemId);
   const repo = join(folder, 'repo');
@@ -141,7 +141,7 @@ const kinds: readonly Kind[] = [
   'kept, with keys taken away',
 ];
 
-describe.each(kinds)('a repository of 2.45, %s', kind => {
+describe.each(kinds)('a repository that an older tool wrote, %s', kind => {
   let old: Old;
   let labels: string[];
   beforeAll(async () => {
@@ -166,9 +166,9 @@ describe.each(kinds)('a repository of 2.45, %s', kind => {
     return contentOf(target);
   };
 
-  it('is told by info as 2.45 told it', async () => {
+  it('is told by info as that tool told it', async () => {
     const [told] = JSON.parse(await succeed(project.command, old, 'info', '--output=json'));
-    delete told.status.lock.restore;
+    if (kind !== 'made now' || !isSince(judge, '2.56')) delete told.status.lock.restore;
     expect([told]).toEqual(old.expected.info);
   });
 

@@ -33,7 +33,7 @@ export async function run(session: Session<'manifest'>): Promise<undefined> {
   }
 }
 
-/** @throws option-invalid-value, backup-set-invalid */
+/** @throws file-missing, backup-set-invalid */
 function labelOf({ backups }: BackupInfo, set: string): BackupLabel {
   if (set === 'latest') {
     const newest = backups.reduce(
@@ -44,7 +44,8 @@ function labelOf({ backups }: BackupInfo, set: string): BackupLabel {
     throw new BackstopError('backup-set-invalid', 'there is no backup in the repository');
   }
   if (isBackupLabel(set)) return set;
-  throw new BackstopError('option-invalid-value', `'${set}' is not a valid backup label format`);
+  // a backup of that name cannot be there: the code is that of a manifest that is missing
+  throw new BackstopError('file-missing', `'${set}' is not a valid backup label format`);
 }
 
 /** Prints as it goes: a backup may have millions of files. */
