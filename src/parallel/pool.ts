@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { BackstopError, errorFromPlain } from '../base/error.ts';
+import { holdYoungGenerations, workerYoungGeneration } from '../base/heap.ts';
 import type { Job, JobReply, JobRequest, JobTypes, Outcome } from './job.ts';
 
 export interface PoolSettings {
@@ -57,7 +58,9 @@ export class WorkerPool<J extends JobTypes, T> {
       // workers get what they need by message: secrets in our environment stay out of theirs
       env: {},
       stdin: false,
+      resourceLimits: { maxYoungGenerationSizeMb: workerYoungGeneration },
     });
+    worker.once('online', holdYoungGenerations);
     worker.on('message', (reply: JobReply) => this.#answer(slot, reply));
     worker.on('error', error => this.#fail(crash(number, error)));
     worker.on('exit', code => {

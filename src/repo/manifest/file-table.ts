@@ -1,8 +1,9 @@
 /**
- * The files of a manifest in columns: one typed array per field instead of one object per file. A cluster of ten million
- * files costs about 120 bytes a file plus its name, and a diff against a prior backup walks arrays.
+ * The files of a manifest in columns, instead of one object per file. A file takes its name and 20 bytes while a cluster is
+ * looked at, 60 once it is copied with compression or encryption, and up to 85 with bundles, blocks and references.
  */
 import { BackstopError } from '../../base/error.ts';
+import { DigestColumn, NameColumn, NumberColumn } from './columns.ts';
 
 /** Page numbers with errors; consecutive ones as `[first, last]`. */
 export type PageErrors = readonly (number | readonly [number, number])[];
@@ -61,38 +62,32 @@ export interface FileDefaults {
   readonly mode: number;
 }
 
-/** Stands in the owner and mode columns for "the default", which a manifest states only after its files. */
-const isDefault = 65535;
-
-type NumberArray = Float64Array | Uint32Array | Uint16Array | Uint8Array;
+/** Owner and mode as one value, since nearly all files of a cluster have the same. Absent: the table's defaults. */
+type Attributes = Partial<FileDefaults>;
 
 /** Sorted by name (bytes) after sort(). Indexes are stable between sorts. */
 export class FileTable {
   #length = 0;
-  #nameBytes = Buffer.allocUnsafe(65536);
-  #nameEnd = 0;
-  #nameOffset = new Float64Array(1024);
-  #nameLength = new Uint16Array(1024);
-  #size = new Float64Array(1024);
-  #sizeOriginal = new Float64Array(1024);
-  #sizeRepo = new Float64Array(1024);
-  #timestamp = new Float64Array(1024);
-  #flags = new Uint8Array(1024);
-  #checksum = new Uint8Array(1024 * 20);
-  #checksumRepo = new Uint8Array(1024 * 20);
-  #mode = new Uint16Array(1024);
-  #user = new Uint16Array(1024);
-  #group = new Uint16Array(1024);
-  #reference = new Uint32Array(1024);
-  #bundleId = new Uint32Array(1024);
-  #bundleOffset = new Float64Array(1024);
-  #blockSize = new Uint32Array(1024);
-  #blockChecksumSize = new Uint8Array(1024);
-  #blockMapSize = new Float64Array(1024);
+  #name = new NameColumn();
+  #size = new NumberColumn(32);
+  /** Larger by one than what they say; 0 means the size, as most files have it. */
+  #sizeOriginal = new NumberColumn(32);
+  #sizeRepo = new NumberColumn(32);
+  #timestamp = new NumberColumn(32);
+  #flags = new NumberColumn(8);
+  #checksum = new DigestColumn();
+  #checksumRepo = new DigestColumn();
+  #attributes = new NumberColumn(16);
+  #reference = new NumberColumn(16);
+  #bundleId = new NumberColumn(32);
+  #bundleOffset = new NumberColumn(32);
+  #blockSize = new NumberColumn(32);
+  #blockChecksumSize = new NumberColumn(8);
+  #blockMapSize = new NumberColumn(32);
   /** Page errors are rare: only files that have some stand here. */
   #pageErrors = new Map<number, PageErrors>();
-  #names = new Interner<string | false>();
-  #references = new Interner<string | undefined>([undefined]);
+  #knownAttributes = new Interner<Attributes>(JSON.stringify, [attributesOf({})]);
+  #references = new Interner<string | undefined>(label => label, [undefined]);
   #defaults: FileDefaults = { user: false, group: false, mode: 0o600 };
 
   /** What files added without owner or mode have, also those added before. */
@@ -108,28 +103,23 @@ export class FileTable {
   copy(): FileTable {
     const copy = new FileTable();
     copy.#length = this.#length;
-    copy.#nameBytes = Buffer.from(this.#nameBytes.subarray(0, this.#nameEnd));
-    copy.#nameEnd = this.#nameEnd;
-    copy.#nameOffset = this.#nameOffset.slice();
-    copy.#nameLength = this.#nameLength.slice();
-    copy.#size = this.#size.slice();
-    copy.#sizeOriginal = this.#sizeOriginal.slice();
-    copy.#sizeRepo = this.#sizeRepo.slice();
-    copy.#timestamp = this.#timestamp.slice();
-    copy.#flags = this.#flags.slice();
-    copy.#checksum = this.#checksum.slice();
-    copy.#checksumRepo = this.#checksumRepo.slice();
-    copy.#mode = this.#mode.slice();
-    copy.#user = this.#user.slice();
-    copy.#group = this.#group.slice();
-    copy.#reference = this.#reference.slice();
-    copy.#bundleId = this.#bundleId.slice();
-    copy.#bundleOffset = this.#bundleOffset.slice();
-    copy.#blockSize = this.#blockSize.slice();
-    copy.#blockChecksumSize = this.#blockChecksumSize.slice();
-    copy.#blockMapSize = this.#blockMapSize.slice();
+    copy.#name = this.#name.copy();
+    copy.#size = this.#size.copy();
+    copy.#sizeOriginal = this.#sizeOriginal.copy();
+    copy.#sizeRepo = this.#sizeRepo.copy();
+    copy.#timestamp = this.#timestamp.copy();
+    copy.#flags = this.#flags.copy();
+    copy.#checksum = this.#checksum.copy();
+    copy.#checksumRepo = this.#checksumRepo.copy();
+    copy.#attributes = this.#attributes.copy();
+    copy.#reference = this.#reference.copy();
+    copy.#bundleId = this.#bundleId.copy();
+    copy.#bundleOffset = this.#bundleOffset.copy();
+    copy.#blockSize = this.#blockSize.copy();
+    copy.#blockChecksumSize = this.#blockChecksumSize.copy();
+    copy.#blockMapSize = this.#blockMapSize.copy();
     copy.#pageErrors = new Map(this.#pageErrors);
-    copy.#names = this.#names.copy();
+    copy.#knownAttributes = this.#knownAttributes.copy();
     copy.#references = this.#references.copy();
     copy.#defaults = this.#defaults;
     return copy;
@@ -138,47 +128,37 @@ export class FileTable {
   /** @returns the index of the new file */
   add(file: NewManifestFile): number {
     const index = this.#length;
-    if (index === this.#size.length) this.#grow();
-    const bytes = Buffer.byteLength(file.name);
-    if (bytes > 65535) throw new BackstopError('format', `file name of ${bytes} bytes is too long`);
-    if (this.#nameEnd + bytes > this.#nameBytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(this.#nameBytes.length * 2, this.#nameEnd + bytes));
-      this.#nameBytes.copy(larger, 0, 0, this.#nameEnd);
-      this.#nameBytes = larger;
-    }
-    this.#nameBytes.write(file.name, this.#nameEnd, 'utf8');
-    this.#nameOffset[index] = this.#nameEnd;
-    this.#nameLength[index] = bytes;
-    this.#nameEnd += bytes;
-    this.#length++;
+    this.#name.set(index, file.name);
     this.#put(index, file);
+    this.#length++;
     return index;
   }
 
   get(index: number): ManifestFile {
     this.#check(index);
-    const flags = this.#flags[index] ?? 0;
+    const flags = this.#flags.get(index);
     const pageErrors = this.#pageErrors.get(index);
-    const reference = this.#references.value(this.#reference[index] ?? 0);
+    const reference = this.#references.value(this.#reference.get(index));
+    const { mode, user, group } = this.#knownAttributes.value(this.#attributes.get(index));
     return {
       name: this.name(index),
       size: this.size(index),
-      sizeOriginal: this.#sizeOriginal[index] ?? 0,
-      sizeRepo: this.#sizeRepo[index] ?? 0,
+      sizeOriginal: this.sizeOriginal(index),
+      sizeRepo: this.sizeRepo(index),
       timestamp: this.timestamp(index),
-      ...((flags & hasChecksum) === 0 ? {} : { checksum: hexAt(this.#checksum, index) }),
-      ...((flags & hasChecksumRepo) === 0 ? {} : { checksumRepo: hexAt(this.#checksumRepo, index) }),
+      ...((flags & hasChecksum) === 0 ? {} : { checksum: this.#checksum.get(index) }),
+      ...((flags & hasChecksumRepo) === 0 ? {} : { checksumRepo: this.#checksumRepo.get(index) }),
       ...((flags & hasChecksumPage) === 0 ? {} : { checksumPage: (flags & checksumPageGood) !== 0 }),
       ...(pageErrors === undefined ? {} : { checksumPageErrors: pageErrors }),
       ...(reference === undefined ? {} : { reference }),
-      bundleId: this.#bundleId[index] ?? 0,
-      bundleOffset: this.#bundleOffset[index] ?? 0,
-      blockSize: this.#blockSize[index] ?? 0,
-      blockChecksumSize: this.#blockChecksumSize[index] ?? 0,
-      blockMapSize: this.#blockMapSize[index] ?? 0,
-      mode: this.#mode[index] === isDefault ? this.#defaults.mode : (this.#mode[index] ?? 0),
-      user: this.#user[index] === isDefault ? this.#defaults.user : this.#names.value(this.#user[index] ?? 0),
-      group: this.#group[index] === isDefault ? this.#defaults.group : this.#names.value(this.#group[index] ?? 0),
+      bundleId: this.#bundleId.get(index),
+      bundleOffset: this.#bundleOffset.get(index),
+      blockSize: this.#blockSize.get(index),
+      blockChecksumSize: this.#blockChecksumSize.get(index),
+      blockMapSize: this.#blockMapSize.get(index),
+      mode: mode ?? this.#defaults.mode,
+      user: user ?? this.#defaults.user,
+      group: group ?? this.#defaults.group,
     };
   }
 
@@ -190,41 +170,53 @@ export class FileTable {
 
   name(index: number): string {
     this.#check(index);
-    const offset = this.#nameOffset[index] ?? 0;
-    return this.#nameBytes.toString('utf8', offset, offset + (this.#nameLength[index] ?? 0));
+    return this.#name.get(index);
   }
 
   owner(index: number): { readonly user: string | false; readonly group: string | false } {
-    const [user, group] = [this.#user[index] ?? 0, this.#group[index] ?? 0];
-    return {
-      user: user === isDefault ? this.#defaults.user : this.#names.value(user),
-      group: group === isDefault ? this.#defaults.group : this.#names.value(group),
-    };
+    const { user, group } = this.#knownAttributes.value(this.#attributes.get(index));
+    return { user: user ?? this.#defaults.user, group: group ?? this.#defaults.group };
   }
 
   size(index: number): number {
-    return this.#size[index] ?? 0;
+    return this.#size.get(index);
+  }
+
+  sizeOriginal(index: number): number {
+    const other = this.#sizeOriginal.get(index);
+    return other === 0 ? this.size(index) : other - 1;
   }
 
   sizeRepo(index: number): number {
-    return this.#sizeRepo[index] ?? 0;
+    const other = this.#sizeRepo.get(index);
+    return other === 0 ? this.size(index) : other - 1;
   }
 
   timestamp(index: number): number {
-    return this.#timestamp[index] ?? 0;
+    return this.#timestamp.get(index);
+  }
+
+  /** Whether the content's checksum is known. */
+  hasChecksum(index: number): boolean {
+    return (this.#flags.get(index) & hasChecksum) !== 0;
   }
 
   /** A number for the backup that stores the bytes: equal for equal references, 0 for this one. */
   referenceNumber(index: number): number {
-    return this.#reference[index] ?? 0;
+    return this.#reference.get(index);
   }
 
   bundleId(index: number): number {
-    return this.#bundleId[index] ?? 0;
+    return this.#bundleId.get(index);
   }
 
   bundleOffset(index: number): number {
-    return this.#bundleOffset[index] ?? 0;
+    return this.#bundleOffset.get(index);
+  }
+
+  /** Stored bytes of the block map; 0 for a file that is not stored by blocks. */
+  blockMapSize(index: number): number {
+    return this.#blockMapSize.get(index);
   }
 
   /** Index of the file with this name, in a sorted table. */
@@ -234,7 +226,7 @@ export class FileTable {
     let high = this.#length - 1;
     while (low <= high) {
       const middle = (low + high) >>> 1;
-      const order = this.#compareName(middle, wanted);
+      const order = this.#name.compareWith(middle, wanted);
       if (order === 0) return middle;
       if (order < 0) low = middle + 1;
       else high = middle - 1;
@@ -243,136 +235,131 @@ export class FileTable {
   }
 
   /** Sorts by the bytes of the names and drops the files that `keep` refuses. Indexes change. */
-  sort(keep: (index: number) => boolean = () => true): void {
-    const order: number[] = [];
-    for (let i = 0; i < this.#length; i++) if (keep(i)) order.push(i);
-    const compare = (a: number, b: number): number => {
-      const [start, other] = [this.#nameOffset[a] ?? 0, this.#nameOffset[b] ?? 0];
-      const [end, otherEnd] = [start + (this.#nameLength[a] ?? 0), other + (this.#nameLength[b] ?? 0)];
-      return this.#nameBytes.compare(this.#nameBytes, other, otherEnd, start, end);
-    };
-    let sorted = order.length === this.#length;
-    for (let i = 1; sorted && i < order.length; i++) sorted = compare(order[i - 1] ?? 0, order[i] ?? 0) <= 0;
+  sort(keep?: (index: number) => boolean): void {
+    if (keep !== undefined) this.#keepOnly(keep);
+    let sorted = true;
+    for (let i = 1; sorted && i < this.#length; i++) sorted = this.#name.compareRows(i - 1, i) <= 0;
     if (sorted) return;
-    order.sort(compare);
-    const permute = <T extends NumberArray>(column: T): T => {
-      const result = column.slice() as T;
-      for (let i = 0; i < order.length; i++) result[i] = column[order[i] ?? 0] ?? 0;
-      return result;
-    };
-    const permuteDigests = (column: Uint8Array): Uint8Array<ArrayBuffer> => {
-      const result = new Uint8Array(column.length);
-      for (let i = 0; i < order.length; i++) {
-        const from = (order[i] ?? 0) * 20;
-        result.set(column.subarray(from, from + 20), i * 20);
+    const order = Array.from({ length: this.#length }, (_, index) => index);
+    order.sort((a, b) => this.#name.compareRows(a, b));
+    // in place, row by row around each cycle of the order: a copy of the table would be as large as the table
+    const spare = this.#length;
+    for (let start = 0; start < order.length; start++) {
+      if (order[start] === start || order[start] === -1) continue;
+      this.#copyRow(start, spare);
+      let to = start;
+      for (let from = order[to] ?? 0; from !== start; from = order[to] ?? 0) {
+        this.#copyRow(from, to);
+        order[to] = -1;
+        to = from;
       }
-      return result;
-    };
-    this.#nameOffset = permute(this.#nameOffset);
-    this.#nameLength = permute(this.#nameLength);
-    this.#size = permute(this.#size);
-    this.#sizeOriginal = permute(this.#sizeOriginal);
-    this.#sizeRepo = permute(this.#sizeRepo);
-    this.#timestamp = permute(this.#timestamp);
-    this.#flags = permute(this.#flags);
-    this.#checksum = permuteDigests(this.#checksum);
-    this.#checksumRepo = permuteDigests(this.#checksumRepo);
-    this.#mode = permute(this.#mode);
-    this.#user = permute(this.#user);
-    this.#group = permute(this.#group);
-    this.#reference = permute(this.#reference);
-    this.#bundleId = permute(this.#bundleId);
-    this.#bundleOffset = permute(this.#bundleOffset);
-    this.#blockSize = permute(this.#blockSize);
-    this.#blockChecksumSize = permute(this.#blockChecksumSize);
-    this.#blockMapSize = permute(this.#blockMapSize);
-    const pageErrors = this.#pageErrors;
-    this.#pageErrors = new Map();
-    for (let i = 0; i < order.length; i++) {
-      const errors = pageErrors.get(order[i] ?? -1);
-      if (errors !== undefined) this.#pageErrors.set(i, errors);
+      this.#copyRow(spare, to);
+      order[to] = -1;
     }
-    this.#length = order.length;
+    this.#pageErrors.delete(spare);
+  }
+
+  #keepOnly(keep: (index: number) => boolean): void {
+    let kept = 0;
+    for (let index = 0; index < this.#length; index++) {
+      if (!keep(index)) continue;
+      if (kept !== index) this.#copyRow(index, kept);
+      kept++;
+    }
+    for (const index of this.#pageErrors.keys()) if (index >= kept) this.#pageErrors.delete(index);
+    this.#length = kept;
+  }
+
+  #copyRow(from: number, to: number): void {
+    this.#name.copyRow(from, to);
+    this.#size.copyRow(from, to);
+    this.#sizeOriginal.copyRow(from, to);
+    this.#sizeRepo.copyRow(from, to);
+    this.#timestamp.copyRow(from, to);
+    this.#flags.copyRow(from, to);
+    this.#checksum.copyRow(from, to);
+    this.#checksumRepo.copyRow(from, to);
+    this.#attributes.copyRow(from, to);
+    this.#reference.copyRow(from, to);
+    this.#bundleId.copyRow(from, to);
+    this.#bundleOffset.copyRow(from, to);
+    this.#blockSize.copyRow(from, to);
+    this.#blockChecksumSize.copyRow(from, to);
+    this.#blockMapSize.copyRow(from, to);
+    const errors = this.#pageErrors.get(from);
+    if (errors === undefined) this.#pageErrors.delete(to);
+    else this.#pageErrors.set(to, errors);
   }
 
   #put(index: number, file: Omit<NewManifestFile, 'name'>): void {
-    this.#size[index] = file.size;
-    this.#sizeOriginal[index] = file.sizeOriginal;
-    this.#sizeRepo[index] = file.sizeRepo;
-    this.#timestamp[index] = file.timestamp;
-    this.#flags[index] =
+    this.#size.set(index, file.size);
+    this.#sizeOriginal.set(index, file.sizeOriginal === file.size ? 0 : file.sizeOriginal + 1);
+    this.#sizeRepo.set(index, file.sizeRepo === file.size ? 0 : file.sizeRepo + 1);
+    this.#timestamp.set(index, file.timestamp);
+    this.#flags.set(
+      index,
       (file.checksum === undefined ? 0 : hasChecksum) |
-      (file.checksumRepo === undefined ? 0 : hasChecksumRepo) |
-      (file.checksumPage === undefined ? 0 : hasChecksumPage) |
-      (file.checksumPage === true ? checksumPageGood : 0);
-    if (file.checksum !== undefined) putHex(this.#checksum, index, file.checksum);
-    if (file.checksumRepo !== undefined) putHex(this.#checksumRepo, index, file.checksumRepo);
-    if (file.checksumPageErrors === undefined) this.#pageErrors.delete(index);
-    else this.#pageErrors.set(index, file.checksumPageErrors);
-    this.#mode[index] = file.mode ?? isDefault;
-    this.#user[index] = file.user === undefined ? isDefault : this.#names.index(file.user);
-    this.#group[index] = file.group === undefined ? isDefault : this.#names.index(file.group);
-    this.#reference[index] = this.#references.index(file.reference);
-    this.#bundleId[index] = file.bundleId;
-    this.#bundleOffset[index] = file.bundleOffset;
-    this.#blockSize[index] = file.blockSize;
-    this.#blockChecksumSize[index] = file.blockChecksumSize;
-    this.#blockMapSize[index] = file.blockMapSize;
+        (file.checksumRepo === undefined ? 0 : hasChecksumRepo) |
+        (file.checksumPage === undefined ? 0 : hasChecksumPage) |
+        (file.checksumPage === true ? checksumPageGood : 0),
+    );
+    if (file.checksum !== undefined) this.#checksum.set(index, file.checksum);
+    if (file.checksumRepo !== undefined) this.#checksumRepo.set(index, file.checksumRepo);
+    if (file.checksumPageErrors !== undefined) this.#pageErrors.set(index, file.checksumPageErrors);
+    else if (this.#pageErrors.size > 0) this.#pageErrors.delete(index);
+    this.#attributes.set(index, this.#attributesIndex(file));
+    this.#reference.set(index, this.#references.index(file.reference));
+    this.#bundleId.set(index, file.bundleId);
+    this.#bundleOffset.set(index, file.bundleOffset);
+    this.#blockSize.set(index, file.blockSize);
+    this.#blockChecksumSize.set(index, file.blockChecksumSize);
+    this.#blockMapSize.set(index, file.blockMapSize);
+  }
+
+  #attributesIndex(file: Attributes): number {
+    const { mode, user, group } = this.#knownAttributes.last;
+    if (file.mode === mode && file.user === user && file.group === group) return this.#knownAttributes.lastIndex;
+    return this.#knownAttributes.index(attributesOf(file));
   }
 
   #check(index: number): void {
     if (index < 0 || index >= this.#length) throw new BackstopError('assert', `file index ${index} is out of range`);
   }
-
-  #compareName(index: number, wanted: Buffer): number {
-    const offset = this.#nameOffset[index] ?? 0;
-    return this.#nameBytes.compare(wanted, 0, wanted.length, offset, offset + (this.#nameLength[index] ?? 0));
-  }
-
-  #grow(): void {
-    const length = this.#size.length * 2;
-    const float = (column: Float64Array) => copyInto(new Float64Array(length), column);
-    const u32 = (column: Uint32Array) => copyInto(new Uint32Array(length), column);
-    const u16 = (column: Uint16Array) => copyInto(new Uint16Array(length), column);
-    const u8 = (column: Uint8Array, factor = 1) => copyInto(new Uint8Array(length * factor), column);
-    this.#nameOffset = float(this.#nameOffset);
-    this.#nameLength = u16(this.#nameLength);
-    this.#size = float(this.#size);
-    this.#sizeOriginal = float(this.#sizeOriginal);
-    this.#sizeRepo = float(this.#sizeRepo);
-    this.#timestamp = float(this.#timestamp);
-    this.#flags = u8(this.#flags);
-    this.#checksum = u8(this.#checksum, 20);
-    this.#checksumRepo = u8(this.#checksumRepo, 20);
-    this.#mode = u16(this.#mode);
-    this.#user = u16(this.#user);
-    this.#group = u16(this.#group);
-    this.#reference = u32(this.#reference);
-    this.#bundleId = u32(this.#bundleId);
-    this.#bundleOffset = float(this.#bundleOffset);
-    this.#blockSize = u32(this.#blockSize);
-    this.#blockChecksumSize = u8(this.#blockChecksumSize);
-    this.#blockMapSize = float(this.#blockMapSize);
-  }
 }
+
+const attributesOf = ({ mode, user, group }: Attributes): Attributes => ({
+  ...(mode === undefined ? {} : { mode }),
+  ...(user === undefined ? {} : { user }),
+  ...(group === undefined ? {} : { group }),
+});
 
 /** Gives each distinct value a small number. */
 class Interner<T> {
+  readonly #keyOf: (value: T) => string | undefined;
   readonly #values: T[] = [];
-  readonly #indexes = new Map<T, number>();
+  readonly #indexes = new Map<string | undefined, number>();
+  /** Of the call before: most values are the one that was there before. */
+  lastIndex = 0;
 
-  constructor(first: readonly T[] = []) {
+  constructor(keyOf: (value: T) => string | undefined, first: readonly T[]) {
+    this.#keyOf = keyOf;
     for (const value of first) this.index(value);
   }
 
+  get last(): T {
+    return this.value(this.lastIndex);
+  }
+
   index(value: T): number {
-    let index = this.#indexes.get(value);
+    const key = this.#keyOf(value);
+    let index = this.#indexes.get(key);
     if (index === undefined) {
       index = this.#values.length;
       if (index >= 65535) throw new BackstopError('format', 'too many distinct owners or references in a manifest');
       this.#values.push(value);
-      this.#indexes.set(value, index);
+      this.#indexes.set(key, index);
     }
+    this.lastIndex = index;
     return index;
   }
 
@@ -381,29 +368,6 @@ class Interner<T> {
   }
 
   copy(): Interner<T> {
-    return new Interner(this.#values);
+    return new Interner(this.#keyOf, this.#values);
   }
 }
-
-function copyInto<T extends NumberArray>(larger: T, column: NumberArray): T {
-  larger.set(column);
-  return larger;
-}
-
-const digits = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'));
-
-function hexAt(column: Uint8Array, index: number): string {
-  let text = '';
-  for (let i = index * 20; i < index * 20 + 20; i++) text += digits[column[i] ?? 0];
-  return text;
-}
-
-function putHex(column: Uint8Array, index: number, hex: string): void {
-  if (!/^[0-9a-f]{40}$/.test(hex)) throw new BackstopError('format', `'${hex}' is not a SHA-1 in hex`);
-  for (let i = 0; i < 20; i++) {
-    column[index * 20 + i] = (nibble(hex.charCodeAt(i * 2)) << 4) | nibble(hex.charCodeAt(i * 2 + 1));
-  }
-}
-
-/** @param code of one of `0-9a-f` */
-const nibble = (code: number): number => (code < 0x3a ? code - 0x30 : code - 0x57);
