@@ -68,6 +68,8 @@ export interface RestoredBlocks {
   readonly seen: number;
   /** Stored bytes that had to be read. */
   readonly fetched: number;
+  /** Bytes of the file that were written. */
+  readonly written: number;
 }
 
 /** Writes the blocks that are missing. The caller checks the whole file and commits it. */
@@ -88,7 +90,7 @@ export async function restoreBlocks(file: BlockFile, restore: BlockRestore): Pro
   }
   const { present, seen } = file.delta ? await lookForBlocks(file, items, restore) : nothingThere;
   const reads = planBlockReads(items, block => present[block] !== 1);
-  if (file.delta && reads.length === 0) return { seen, fetched: 0 };
+  if (file.delta && reads.length === 0) return { seen, fetched: 0, written: 0 };
   const places = reads.map(read => placeOf(read, restore));
   const isAtHand = (place: StoredPart & { readonly length: number }) =>
     whole !== undefined &&
@@ -99,6 +101,7 @@ export async function restoreBlocks(file: BlockFile, restore: BlockRestore): Pro
   const reader = new PartReader(restore.repo, far);
   const writer = new RandomWriter(file.path, file.mode);
   let fetched = 0;
+  let written = 0;
   try {
     if (!file.delta || writer.size > size) writer.truncate(file.delta ? size : 0);
     let nextFar = 0;
@@ -121,11 +124,12 @@ export async function restoreBlocks(file: BlockFile, restore: BlockRestore): Pro
         const bytes = plain.subarray(block * blockSize, block * blockSize + length);
         if (bytes.length !== length) throw new BackstopError('format', 'a block is outside of its super block');
         writer.write(bytes, at);
+        written += length;
       }
       fetched += read.size;
     }
     writer.truncate(size);
-    return { writer, seen, fetched };
+    return { writer, seen, fetched, written };
   } catch (error) {
     writer.close();
     throw error;

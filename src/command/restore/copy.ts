@@ -115,15 +115,18 @@ function taskOf(
 
 function lineOf({ manifest, layout }: RestoreCopy, index: number, result: RestoreFileResult, percent: string): string {
   const file = manifest.files.get(index);
-  const found = {
-    copied: '',
-    zeroed: '',
-    empty: '',
-    'same-content': ' - exists and matches backup',
-    'same-time': ` - exists and matches size ${file.size} and modification time ${file.timestamp}`,
-  }[result];
+  const found =
+    result === 'same-content'
+      ? ` - exists and ${file.size === 0 ? 'is zero size' : 'matches backup'}`
+      : result === 'same-time'
+        ? ` - exists and matches size ${file.size} and modification time ${file.timestamp}`
+        : '';
   const reference = file.reference === undefined ? '' : `${file.reference}/`;
   const bundle = file.bundleId > 0 ? `bundle ${reference}${file.bundleId}/${file.bundleOffset}, ` : '';
-  const checksum = file.size === 0 ? '' : ` checksum ${file.checksum}`;
-  return `restore ${result === 'zeroed' ? 'zeroed ' : ''}file ${layout.pathOf(file.name)}${found} (${bundle}${formatSize(file.size)}, ${percent})${checksum}`;
+  // bi, and how much of the file it was where that is not all: what is stored by blocks
+  const written = typeof result === 'object' ? result.blockBytes : result === 'zeroed' ? 0 : undefined;
+  const isPart = written !== undefined && written !== file.size;
+  const blocks = file.blockMapSize > 0 && written !== undefined ? `bi ${isPart ? `${formatSize(written)}/` : ''}` : '';
+  const checksum = file.size === 0 || result === 'zeroed' ? '' : ` checksum ${file.checksum}`;
+  return `restore ${result === 'zeroed' ? 'zeroed ' : ''}file ${layout.pathOf(file.name)}${found} (${bundle}${blocks}${formatSize(file.size)}, ${percent})${checksum}`;
 }

@@ -58,7 +58,14 @@ export interface RestoreFileTask {
   readonly zero: boolean;
 }
 
-export type RestoreFileResult = 'copied' | 'zeroed' | 'empty' | 'same-content' | 'same-time';
+/** What became of a file; of one that is stored by blocks, how many of its bytes had to be written. */
+export type RestoreFileResult =
+  | 'copied'
+  | 'zeroed'
+  | 'empty'
+  | 'same-content'
+  | 'same-time'
+  | { readonly blockBytes: number };
 
 export type RestoreJobs = {
   readonly 'restore-files': {
@@ -252,7 +259,7 @@ class RestoreWorker {
     this.#hashBlock ??= await loadXxh128();
     const content = openPipeline(contentSteps, this.#codecs, () => undefined);
     try {
-      const { writer, seen } = await restoreBlocks(
+      const { writer, seen, written } = await restoreBlocks(
         {
           path: task.path,
           mode: task.mode,
@@ -305,7 +312,7 @@ class RestoreWorker {
         return 'same-content';
       }
       commits.add(writer.commit(task.timestamp, task.owner));
-      return 'copied';
+      return { blockBytes: written };
     } finally {
       content.close();
     }

@@ -30,7 +30,7 @@ export function selectZeroed(manifest: Manifest, options: SelectiveOptions): ((n
       hint: 'is this a valid cluster?',
     });
   }
-  detail(`databases found for selective restore (${[...present].sort((a, b) => a - b).join(', ')})`);
+  detail(`databases found for selective restore (${[...present].map(String).sort().join(', ')})`);
   const find = (wanted: string, verb: string): number => {
     const byName = manifest.databases.find(({ name }) => name === wanted)?.id;
     const id = byName ?? (/^\d+$/.test(wanted) ? Number(wanted) : undefined);
