@@ -16,7 +16,7 @@ export interface RetrySettings {
  */
 const passing: readonly ErrorKind[] = ['file-read', 'file-open', 'file-write', 'protocol', 'host-connect', 'service'];
 
-type Handler = (input: never) => Promise<unknown>;
+export type Handler = (input: never) => Promise<unknown>;
 
 /**
  * Serves jobs until the port closes. Several jobs may be under way; each handler keeps to buffers of its own.
@@ -31,7 +31,7 @@ export function serveJobs(
   opening.catch(() => undefined);
   port.on('message', (request: JobRequest) => {
     opening
-      .then(handlers => run(handlers, request, retry))
+      .then(handlers => runJob(handlers, request, retry))
       .then(
         output => port.postMessage({ id: request.id, output } satisfies JobReply),
         (error: unknown) => port.postMessage({ id: request.id, error: errorToPlain(error) } satisfies JobReply),
@@ -39,9 +39,10 @@ export function serveJobs(
   });
 }
 
-async function run(
+/** Runs a job, again when what it failed with may pass. */
+export async function runJob(
   handlers: Readonly<Record<string, Handler>>,
-  request: JobRequest,
+  request: Omit<JobRequest, 'id'>,
   retry: RetrySettings,
 ): Promise<unknown> {
   const handler = handlers[request.name];

@@ -1,6 +1,8 @@
 /** Copies the files of the plans with the worker pool, each file read once for all repositories that take it. */
 import { BackstopError, errorFromPlain } from '../../base/error.ts';
 import { formatPercent, percentHundredths } from '../../base/units.ts';
+import { runHere } from '../../parallel/here.ts';
+import type { Job } from '../../parallel/job.ts';
 import { WorkerPool } from '../../parallel/pool.ts';
 import { mayVanish } from '../../postgres/files.ts';
 import type { Session } from '../session.ts';
@@ -23,6 +25,12 @@ interface SentJob extends QueuedJob {
   readonly repos: readonly RepoCopying[];
 }
 
+/** Up to so many bytes, and files, no worker is started: what two of them take to start is more than the work. */
+const little = { bytes: 2 * 1024 * 1024, files: 64 };
+
+/** So many bytes, or files, are work for a further worker. */
+const share = { bytes: 8 * 1024 * 1024, files: 256 };
+
 /** Milliseconds between two looks at whether the server still is what it was. */
 const roleInterval = 30_000;
 
@@ -36,17 +44,18 @@ export async function copyCluster(
   const { settings, clock } = session;
   const { files } = first.manifest;
   const { standby } = cluster;
+  const data = threadData(session, cluster, repos);
+  const copy = filesToCopy(repos);
+  const bytes = copy.reduce((sum, index) => sum + files.size(index), 0);
+  const isLittle = standby === undefined && bytes <= little.bytes && copy.length <= little.files;
+  const enough = Math.ceil(bytes / share.bytes) + Math.ceil(copy.length / share.files);
   const pool = new WorkerPool<BackupJobs, SentJob>({
     threadFile: session.threadFile,
     // with a standby the first worker reads from the primary, what little there is, and the others never do
-    size: settings.values['process-max'] + (standby === undefined ? 0 : 1),
-    data: threadData(session, cluster, repos),
+    size: Math.min(settings.values['process-max'], Math.max(1, enough)) + (standby === undefined ? 0 : 1),
+    data,
   });
-  const copy = filesToCopy(repos);
-  const progress = new CopyProgress(
-    session,
-    copy.reduce((bytes, index) => bytes + files.size(index), 0),
-  );
+  const progress = new CopyProgress(session, bytes);
   const sourceOf = (index: number) => (standby !== undefined && mayVanish(files.name(index)) ? standby : cluster);
   const pathOf = (index: number) => sourcePath(sourceOf(index).path, files.name(index));
   const bundle = widestBundle(repos.map(({ options }) => options.bundle));
@@ -58,7 +67,7 @@ export async function copyCluster(
   let roleChecked = clock.monotonic();
   try {
     for (const repo of all) repo.tellUncopied(cluster.path);
-    const outcomes = pool.run(worker => {
+    const nextJob = (worker: number): Job<BackupJobs, SentJob> | undefined => {
       const from = standby !== undefined && worker > 0 ? fromStandby : fromPrimary;
       for (let next = from.next(); next.done !== true; next = from.next()) {
         const job = next.value;
@@ -79,7 +88,11 @@ export async function copyCluster(
         return { name: 'backup-files', input, tag: { files: indexes, repos: takers } };
       }
       return undefined;
-    });
+    };
+    const openHere = async () => (await import('./worker.ts')).openBackupJobs(data);
+    const outcomes = isLittle
+      ? runHere<BackupJobs, SentJob>(openHere, () => nextJob(0), data.retry)
+      : pool.run(nextJob);
     for await (const { tag, output, worker } of outcomes) {
       const log = session.log.worker(worker);
       for (const [at, index] of tag.files.entries()) {
