@@ -1,40 +1,43 @@
 /**
  * The short form of `npm run bench:growth`: that memory does not grow with bytes, and processor time no faster than what
- * there is. Ratios only: another machine is slower, or busy, in both.
+ * there is. Ratios only: another machine is slower in both.
  */
 import { tmpdir } from 'node:os';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { considerable, lastExponent } from '../bench/growth/exponent.ts';
 import { growth } from '../bench/growth/growth.ts';
-import type { Axis } from '../bench/growth/report.ts';
+import type { Growth } from '../bench/growth/report.ts';
 
-let axes: readonly Axis[];
+const options = { files: 500, bytes: 16 * 2 ** 20, steps: [1, 6], runs: 1, folder: tmpdir(), oursOnly: true };
 
-const growths = (name: string) => {
-  const found = axes.find(axis => axis.name === name)?.growths ?? [];
-  expect(found.length).toBeGreaterThan(5);
+/** A worker that held what it copies would hold 20 MB more of each file, and there are two. */
+const holdsMore = ({ points: [first, last] }: Growth): boolean => (last?.largest ?? 0) > 1.25 * (first?.largest ?? 0);
+
+/** Far from the power of 2 that a search in all for each would have. */
+const growsFaster = ({ points }: Growth): boolean =>
+  (points.at(-1)?.cpu ?? 0) >= considerable && lastExponent(points, ({ cpu }) => cpu) > 1.4;
+
+/** What grows does so each time; a machine that is busy for a while adds to some of what is measured. */
+const attempts = 3;
+
+/** @returns what is wrong in each attempt */
+async function wrongEachTime(axis: string, wrong: (growth: Growth) => boolean): Promise<Growth[]> {
+  let found: Growth[] = [];
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const { axes } = await growth([axis], options);
+    const all = axes.flatMap(({ growths }) => growths);
+    expect(all.length).toBeGreaterThan(5);
+    const now = all.filter(wrong);
+    found = attempt === 1 ? now : now.filter(({ command }) => found.some(before => before.command === command));
+    if (found.length === 0) break;
+  }
   return found;
-};
+}
 
-beforeAll(async () => {
-  const common = { runs: 1, folder: tmpdir(), oursOnly: true, files: 1000, bytes: 16 * 2 ** 20 };
-  const { axes: files } = await growth(['files in bundles'], { ...common, steps: [1, 5] });
-  const { axes: bytes } = await growth(['bytes'], { ...common, steps: [1, 8] });
-  axes = [...files, ...bytes];
+test('bytes: no command holds what it copies, and none takes more than its part of processor time', async () => {
+  expect(await wrongEachTime('bytes', each => holdsMore(each) || growsFaster(each))).toEqual([]);
 });
 
-test('no command holds what it copies: eight times the bytes, and the same memory', () => {
-  // a worker that held a file would hold 28 MB more of each here, and there are two
-  const larger = growths('bytes').filter(
-    ({ points: [first, last] }) => (last?.largest ?? 0) > 1.25 * (first?.largest ?? 0),
-  );
-  expect(larger).toEqual([]);
-});
-
-test.each(['files in bundles', 'bytes'])('no command takes more than its part of processor time with more %s', name => {
-  const faster = growths(name)
-    .filter(({ points }) => (points.at(-1)?.cpu ?? 0) >= considerable)
-    // far from the power of 2 that a search in all for each would have
-    .filter(({ points }) => lastExponent(points, ({ cpu }) => cpu) > 1.4);
-  expect(faster).toEqual([]);
+test('files: no command takes more than its part of processor time', async () => {
+  expect(await wrongEachTime('files in bundles', growsFaster)).toEqual([]);
 });

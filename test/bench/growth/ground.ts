@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { chownTree, TestCluster } from '../../support/cluster.ts';
+import { chownTree } from '../../support/cluster.ts';
 import { giveTo, runAsOrThrow } from '../../support/unprivileged.ts';
 import type { Tool } from '../bed.ts';
 import type { Command, Runner } from '../measure.ts';
@@ -22,11 +22,12 @@ export class Ground {
 
   /**
    * @param folder where the ground is made; nothing of it stays there
-   * @param fill adds to the data directory as initdb left it, of which page checksums are on
+   * @param initial data directory as initdb left it, with page checksums
+   * @param fill adds to a copy of it
    */
   static async create(
     folder: string,
-    version: string | undefined,
+    initial: string,
     runner: Runner,
     fill: (dataDirectory: string) => void,
   ): Promise<Ground> {
@@ -34,8 +35,7 @@ export class Ground {
     giveTo(runner.user, root);
     const ground = new Ground(root, runner);
     try {
-      await using cluster = await TestCluster.create(version === undefined ? {} : { version });
-      cpSync(cluster.dataDirectory, ground.dataDirectory, { recursive: true });
+      cpSync(initial, ground.dataDirectory, { recursive: true });
       fill(ground.dataDirectory);
       await chownTree(runner.user, ground.dataDirectory);
     } catch (error) {

@@ -1,7 +1,8 @@
 /** What backup, restore, info, expire and verify cost at 1, 4 and 16 times as many files, and as many bytes. */
+import { TestCluster } from '../../support/cluster.ts';
 import type { Tool } from '../bed.ts';
 import { postgresVersion } from '../bench.ts';
-import { type Command, measure, often } from '../measure.ts';
+import { type Command, measure, regularly } from '../measure.ts';
 import { openWorkshop, type ToolOptions, type Workshop } from '../tools.ts';
 import type { Point } from './exponent.ts';
 import { addBytes, addSmallFiles } from './fill.ts';
@@ -88,7 +89,7 @@ async function walk(
   for (const step of steps) {
     check?.();
     await step.before?.(ground, tool);
-    const { wall, cpu, memory } = await measure(runner, [step.command(ground, tool)], often);
+    const { wall, cpu, memory } = await measure(runner, [step.command(ground, tool)], regularly);
     costs.set(step.name, { size, wall, cpu, ...memory });
   }
   return costs;
@@ -125,17 +126,12 @@ const plans: readonly AxisPlan[] = [
 
 export const axisNames = plans.map(({ name }) => name);
 
-async function measureAxis(
-  plan: AxisPlan,
-  options: GrowthOptions,
-  workshop: Workshop,
-  version: string | undefined,
-): Promise<Axis> {
+async function measureAxis(plan: AxisPlan, options: GrowthOptions, workshop: Workshop, initial: string): Promise<Axis> {
   const tools = options.oursOnly ? workshop.tools.slice(0, 1) : workshop.tools;
   const sizes: string[] = [];
   const points = new Map<Tool, Map<string, Point[]>>(tools.map(tool => [tool, new Map()]));
   for (const step of options.steps) {
-    const ground = await Ground.create(options.folder, version, workshop.runner, data =>
+    const ground = await Ground.create(options.folder, initial, workshop.runner, data =>
       plan.fill(data, plan.smallest(options) * step),
     );
     try {
@@ -183,9 +179,10 @@ export async function growth(
   const axes: Axis[] = [];
   try {
     const version = await postgresVersion(workshop.runner.user);
+    await using cluster = await TestCluster.create(version === undefined ? {} : { version });
     for (const plan of plans) {
       if (chosen.length > 0 && !chosen.includes(plan.name)) continue;
-      axes.push(await measureAxis(plan, options, workshop, version));
+      axes.push(await measureAxis(plan, options, workshop, cluster.dataDirectory));
       measured({ versions: workshop.versions, axes });
     }
   } finally {

@@ -2,6 +2,7 @@
 import { readdirSync, statfsSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
+import { TestCluster } from '../../support/cluster.ts';
 import { postgresVersion } from '../bench.ts';
 import { watchInterrupt } from '../interrupt.ts';
 import { measure, seldom } from '../measure.ts';
@@ -65,8 +66,11 @@ export async function million(
   const rows: MillionRow[] = [];
   try {
     const version = await postgresVersion(runner.user);
+    await using cluster = await TestCluster.create(version === undefined ? {} : { version });
     console.error(`making ${options.files} files in ${options.folder}`);
-    const ground = await Ground.create(options.folder, version, runner, data => addTinyFiles(data, options.files));
+    const ground = await Ground.create(options.folder, cluster.dataDirectory, runner, data =>
+      addTinyFiles(data, options.files),
+    );
     try {
       const { files } = ground.size();
       for (const bundle of [false, true]) {
