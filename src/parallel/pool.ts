@@ -25,7 +25,8 @@ interface Slot<J extends JobTypes, T> {
   /** Absent until there is a job for it. */
   worker: Worker | undefined;
   readonly number: number;
-  readonly pending: Map<number, Job<J, T>>;
+  /** Jobs that it has. What they were given is not kept: it may be much. */
+  readonly pending: Map<number, Pick<Job<J, T>, 'name' | 'tag'>>;
 }
 
 /** @typeParam J jobs of the command  @typeParam T what the main thread attaches to a job */
@@ -122,7 +123,7 @@ export class WorkerPool<J extends JobTypes, T> {
 
   #send(slot: Slot<J, T>, job: Job<J, T>): void {
     const id = this.#nextId++;
-    slot.pending.set(id, job);
+    slot.pending.set(id, { name: job.name, tag: job.tag });
     const request: JobRequest = { id, name: String(job.name), input: job.input };
     (slot.worker ?? this.#start(slot)).postMessage(request);
   }

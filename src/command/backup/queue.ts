@@ -25,6 +25,8 @@ export interface JobQueues {
 const jobBytes = 4 * 1024 * 1024;
 /** And at most this many files, since each stays open until the disk has it. */
 const jobFiles = 64;
+/** A bundle, which is one file, has at most this many: what is said and answered of each is in memory at once. */
+const bundleFiles = 4096;
 
 /** @param onStandby true for the indexes that are read from the standby; no bundle holds files of both */
 export function queueSources(
@@ -117,7 +119,7 @@ function groupBundles(files: FileTable, order: readonly number[], maxBytes: numb
   for (const index of order) {
     job.push(index);
     bytes += files.size(index);
-    if (bytes >= maxBytes) {
+    if (bytes >= maxBytes || job.length === bundleFiles) {
       jobs.push(job);
       job = [];
       bytes = 0;

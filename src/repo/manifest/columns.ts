@@ -83,7 +83,8 @@ export class DigestColumn {
     if (hex.length !== digestSize * 2) throw notDigest(hex);
     const start = (row & rowMask) * digestSize;
     for (let at = 0; at < digestSize; at++) {
-      const [high, low] = [nibbleAt(hex, at * 2), nibbleAt(hex, at * 2 + 1)];
+      const high = nibbleAt(hex, at * 2);
+      const low = nibbleAt(hex, at * 2 + 1);
       if ((high | low) < 0) throw notDigest(hex);
       chunk[start + at] = (high << 4) | low;
     }

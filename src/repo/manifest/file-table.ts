@@ -62,6 +62,8 @@ export interface FileDefaults {
   readonly mode: number;
 }
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** Owner and mode as one value, since nearly all files of a cluster have the same. Absent: the table's defaults. */
 type Attributes = Partial<FileDefaults>;
 
@@ -137,20 +139,14 @@ export class FileTable {
   get(index: number): ManifestFile {
     this.#check(index);
     const flags = this.#flags.get(index);
-    const pageErrors = this.#pageErrors.get(index);
-    const reference = this.#references.value(this.#reference.get(index));
     const { mode, user, group } = this.#knownAttributes.value(this.#attributes.get(index));
-    return {
-      name: this.name(index),
+    // one object, put together step by step: spreading into it would take ten times as long
+    const file: Mutable<ManifestFile> = {
+      name: this.#name.get(index),
       size: this.size(index),
       sizeOriginal: this.sizeOriginal(index),
       sizeRepo: this.sizeRepo(index),
       timestamp: this.timestamp(index),
-      ...((flags & hasChecksum) === 0 ? {} : { checksum: this.#checksum.get(index) }),
-      ...((flags & hasChecksumRepo) === 0 ? {} : { checksumRepo: this.#checksumRepo.get(index) }),
-      ...((flags & hasChecksumPage) === 0 ? {} : { checksumPage: (flags & checksumPageGood) !== 0 }),
-      ...(pageErrors === undefined ? {} : { checksumPageErrors: pageErrors }),
-      ...(reference === undefined ? {} : { reference }),
       bundleId: this.#bundleId.get(index),
       bundleOffset: this.#bundleOffset.get(index),
       blockSize: this.#blockSize.get(index),
@@ -160,6 +156,14 @@ export class FileTable {
       user: user ?? this.#defaults.user,
       group: group ?? this.#defaults.group,
     };
+    if ((flags & hasChecksum) !== 0) file.checksum = this.#checksum.get(index);
+    if ((flags & hasChecksumRepo) !== 0) file.checksumRepo = this.#checksumRepo.get(index);
+    if ((flags & hasChecksumPage) !== 0) file.checksumPage = (flags & checksumPageGood) !== 0;
+    const pageErrors = this.#pageErrors.get(index);
+    if (pageErrors !== undefined) file.checksumPageErrors = pageErrors;
+    const reference = this.#references.value(this.#reference.get(index));
+    if (reference !== undefined) file.reference = reference;
+    return file;
   }
 
   /** Replaces everything but the name. */
