@@ -212,7 +212,8 @@ function openLockFile(path: string): number {
         }
       }
       const failed = systemError(error, { other: 'lock-acquire' }, `unable to acquire lock on file '${path}'`);
-      throw new BackstopError('lock-acquire', failed.message, {
+      // the same words as when it is held
+      throw new BackstopError('lock-acquire', failed.message.replace(/(?<=: )\[\d+\] /, ''), {
         cause: error,
         hint: `does '${process.geteuid?.() ?? 'this user'}' have permissions on the '${path}' file?`,
       });

@@ -196,9 +196,12 @@ function foregroundOf(cluster: TestCluster): number | undefined {
 }
 
 function backgroundOf(cluster: TestCluster): number | undefined {
-  // ours takes both, pgBackRest 2.45 the one without a key
-  const lock = inspectLock(join(cluster.root, 'lock/demo-archive.lock'));
-  return lock.state === 'held' ? lock.content?.pid : undefined;
+  // ours takes both, pgBackRest 2.45 the one without a key, newer releases the one with it
+  for (const name of ['demo-archive.lock', 'demo-archive-1.lock']) {
+    const lock = inspectLock(join(cluster.root, 'lock', name));
+    if (lock.state === 'held') return lock.content?.pid;
+  }
+  return undefined;
 }
 
 /** Only what runs one of the tools: a number may have got another owner. */

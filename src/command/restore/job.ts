@@ -370,7 +370,7 @@ class RestoreWorker {
       this.#syncKept(task);
       return 'same-time';
     }
-    if (task.size === 0) return info.size === 0 ? 'empty' : undefined;
+    if (task.size === 0) return info.size === 0 ? 'same-content' : undefined;
     // probably changed: it is compared by blocks at once
     if (task.block !== undefined && time !== task.timestamp) return undefined;
     if (info.size > task.size) truncateSync(task.path, task.size);
