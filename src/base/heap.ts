@@ -1,7 +1,8 @@
 /**
- * Keeps V8 from taking memory that it does not need. A thread's young generation grows to 32 MiB (64 on Node 26) as long as
- * anything lives through its collections, and never shrinks while there is work; three threads would hold 100 to 200 MiB of
- * garbage. With 2 MiB a collection comes more often and is as much shorter.
+ * Keeps V8 from taking memory that it does not need. Left alone, the young generation of a thread grows to 32 MiB (64 on Node
+ * 26) when a little lives through each of its collections, and never shrinks while there is work; the old one grows to
+ * several times what lives in it before it is collected. Three threads would hold 100 to 300 MiB of garbage. Smaller heaps are
+ * collected more often and in less time: measured over a whole backup, they take no more processor time.
  */
 import { setFlagsFromString } from 'node:v8';
 
@@ -9,9 +10,10 @@ import { setFlagsFromString } from 'node:v8';
 export const workerYoungGeneration = 6;
 
 /**
- * Stops the growth of the young generations of all threads. V8 takes this back when a thread starts: ask again when it is up.
- * Costs nothing when it is asked for often.
+ * Keeps the heaps of all threads small from now on. V8 lets young generations grow again when it starts a thread, which is
+ * to ask anew.
  */
-export function holdYoungGenerations(): void {
+export function keepHeapsSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
+  setFlagsFromString('--heap-growing-percent=30');
 }

@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { BackstopError, errorFromPlain } from '../base/error.ts';
-import { holdYoungGenerations, workerYoungGeneration } from '../base/heap.ts';
+import { workerYoungGeneration } from '../base/heap.ts';
 import type { Job, JobReply, JobRequest, JobTypes, Outcome } from './job.ts';
 
 export interface PoolSettings {
@@ -61,7 +61,6 @@ export class WorkerPool<J extends JobTypes, T> {
       stdin: false,
       resourceLimits: { maxYoungGenerationSizeMb: workerYoungGeneration },
     });
-    worker.once('online', holdYoungGenerations);
     worker.on('message', (reply: JobReply) => this.#answer(slot, reply));
     worker.on('error', error => this.#fail(crash(number, error)));
     worker.on('exit', code => {

@@ -1,6 +1,7 @@
 /** The worker's end of the pool: takes jobs, runs their handlers, answers. */
 import type { MessagePort } from 'node:worker_threads';
 import { BackstopError, type ErrorKind, errorToPlain, isKind } from '../base/error.ts';
+import { keepHeapsSmall } from '../base/heap.ts';
 import type { JobReply, JobRequest } from './job.ts';
 
 export interface RetrySettings {
@@ -27,6 +28,8 @@ export function serveJobs(
   opening: Promise<Readonly<Record<string, Handler>>>,
   retry: RetrySettings,
 ): void {
+  // our start has let the heaps of the other threads grow again
+  keepHeapsSmall();
   // a failure to open is the answer to every job; without a job it is nobody's
   opening.catch(() => undefined);
   port.on('message', (request: JobRequest) => {

@@ -7,9 +7,9 @@ import { isBackstopError } from '../base/error.ts';
 import { compareBytes } from '../base/json.ts';
 import type { BackupEntry, BackupInfo } from './backup-info.ts';
 import { entryOf } from './entry.ts';
-import { isBackupLabel } from './label.ts';
-import { backupPath, labelPath } from './layout.ts';
-import { forAll } from './object-store.ts';
+import { type BackupLabel, isBackupLabel } from './label.ts';
+import { backupPath, labelPath, manifestFile } from './layout.ts';
+import { forAll, isObjectStore } from './object-store.ts';
 import type { StanzaRepo } from './stanza-repo.ts';
 
 export interface ReconcileOptions {
@@ -26,10 +26,7 @@ export async function reconcileBackupInfo(
   options: ReconcileOptions,
 ): Promise<BackupInfo> {
   const labels = (await repo.storage.names(backupPath(repo.stanza))).filter(isBackupLabel);
-  const complete = await forAll(labels, async label => {
-    const files = await repo.storage.names(labelPath(repo.stanza, label), { prefix: 'backup.manifest' });
-    return files.includes('backup.manifest');
-  });
+  const complete = await forAll(labels, label => hasManifest(repo, label));
   const present = new Set<string>(labels.filter((_, index) => complete[index]));
   let backups = info.backups.filter(entry => {
     if (present.has(entry.label)) return true;
@@ -51,6 +48,12 @@ export async function reconcileBackupInfo(
   const result = { ...info, backups: backups.sort((a, b) => compareBytes(a.label, b.label)) };
   if (options.dryRun !== true) await repo.saveBackupInfo(result, options.version);
   return result;
+}
+
+async function hasManifest({ storage, stanza }: StanzaRepo, label: BackupLabel): Promise<boolean> {
+  // of a file system; to a store both are one request
+  if (!isObjectStore(storage)) return (await storage.info(manifestFile(stanza, label))) !== undefined;
+  return (await storage.names(labelPath(stanza, label), { prefix: 'backup.manifest' })).includes('backup.manifest');
 }
 
 /** A backup is worth nothing without all that it refers to. */

@@ -1,7 +1,7 @@
 /** Walks a cluster's directories into a manifest (behaviour, section 4.3). */
 import { posix } from 'node:path';
 import { BackstopError } from '../../base/error.ts';
-import { holdYoungGenerations } from '../../base/heap.ts';
+import { keepHeapsSmall } from '../../base/heap.ts';
 import { compareBytes } from '../../base/json.ts';
 import type { OwnerNames } from '../../base/owner.ts';
 import { type DirectoryRules, defineFileRules, findUnlogged } from '../../postgres/files.ts';
@@ -32,7 +32,7 @@ export interface BuildSettings {
  * @throws link-destination, link-expected, format for links that a backup cannot follow
  */
 export async function buildManifest(settings: BuildSettings): Promise<Manifest> {
-  holdYoungGenerations();
+  keepHeapsSmall();
   const manifest = emptyManifest(settings.header);
   await new Walk(settings, manifest).run();
   manifest.files.sort();
