@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { BackstopError, errorFromPlain } from '../base/error.ts';
-import { workerYoungGeneration } from '../base/heap.ts';
+import { keepHeapsSmall, workerYoungGeneration } from '../base/heap.ts';
 import type { Job, JobReply, JobRequest, JobTypes, Outcome } from './job.ts';
 
 export interface PoolSettings {
@@ -125,6 +125,8 @@ export class WorkerPool<J extends JobTypes, T> {
     slot.pending.set(id, { name: job.name, tag: job.tag });
     const request: JobRequest = { id, name: String(job.name), input: job.input };
     (slot.worker ?? this.#start(slot)).postMessage(request);
+    // a thread that has just begun let our heap grow: to make a job is what takes most of it
+    keepHeapsSmall();
   }
 
   #answer(slot: Slot<J, T>, reply: JobReply): void {
