@@ -7,6 +7,7 @@ import { openAgent, type ServiceAgent } from './connection.ts';
 import { type Credentials, openCredentials } from './credentials.ts';
 import { loadSdk, type Sdk } from './load-sdk.ts';
 import { isPlain, PlainClient } from './plain-client.ts';
+import type { RequestContent } from './request-content.ts';
 import type { RequestCounters, RequestKind } from './requests.ts';
 import { resolveS3Settings } from './resolve-settings.ts';
 import { type ServiceFailure, statusOf, waitBefore } from './retry.ts';
@@ -22,7 +23,9 @@ type Operation = { [K in keyof Sdk]: K extends `${infer O}Command` ? O : never }
 type CommandOf<O extends Operation> = `${O}Command` extends keyof Sdk ? Sdk[`${O}Command`] : never;
 
 /** What a command is asked with; the bucket is known. */
-type InputOf<C> = C extends SdkCommand ? Omit<ConstructorParameters<C>[0], 'Bucket'> : never;
+type InputOf<C> = C extends SdkCommand
+  ? Omit<ConstructorParameters<C>[0], 'Bucket' | 'Body'> & { readonly Body?: RequestContent }
+  : never;
 
 /** What a command answers. */
 type OutputOf<C> = C extends new (
@@ -185,7 +188,9 @@ export class S3Access {
     this.#loading ??= loadClient(this.settings, this.#agent, this.credentials);
     const { sdk, client } = await this.#loading;
     const Command = wrap?.(sdk) ?? sdk[`${operation}Command`];
-    return await client.send(new Command(input as never) as never, signal === undefined ? {} : { abortSignal: signal });
+    const { Body: content } = input as { readonly Body?: RequestContent };
+    const given = content === undefined ? input : { ...input, Body: Buffer.concat(content.pieces) };
+    return await client.send(new Command(given as never) as never, signal === undefined ? {} : { abortSignal: signal });
   }
 
   /** Asks for a byte of what HEAD was refused for: the answer to HEAD has no room for the reason. */

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import { BackstopError, isKind } from '../../base/error.ts';
 import type { ByteSource, ReadOptions } from '../storage.ts';
+import { Backlog, type Backlogs } from './backlog.ts';
 import type { ByteBudget } from './budget.ts';
 import { customerKey, type S3Access } from './client.ts';
 import { FalseAnswer, type ServiceFailure, statusOf } from './retry.ts';
@@ -13,11 +14,9 @@ import { FalseAnswer, type ServiceFailure, statusOf } from './retry.ts';
 const mebibyte = 1024 * 1024;
 
 /** Bytes of one of several ranges that are asked for at once. */
-const rangeSize = 8 * mebibyte;
+const rangeSize = 5 * mebibyte;
 /** Most ranges of one file at once. */
 const rangeLimit = 4;
-/** Bytes of an answer that may lie here unread. */
-const backlogLimit = 4 * mebibyte;
 /** A single answer is judged after this many bytes. */
 const trialSize = 16 * mebibyte;
 /** Bytes a second at which a single answer is quick enough. */
@@ -37,10 +36,7 @@ class Range {
   #at: number;
   /** First byte that is not wanted any more; undefined: all there are. */
   #end: number | undefined;
-  readonly #chunks: Buffer[] = [];
-  #backlog = 0;
-  /** Bytes of the first chunk that were taken. */
-  #taken = 0;
+  readonly #backlog: Backlog;
   #body: IncomingMessage | undefined;
   #over = false;
   #failure: unknown;
@@ -58,8 +54,10 @@ class Range {
     access: S3Access,
     key: string,
     options: DownloadOptions & { readonly tag?: string | undefined },
+    backlog: Backlog,
     bounded: boolean,
   ) {
+    this.#backlog = backlog;
     this.#access = access;
     this.#key = key;
     this.#versionId = options.versionId;
@@ -94,21 +92,8 @@ class Range {
 
   /** Copies what is there. @returns 0 at the end; undefined when the next bytes have yet to come */
   take(into: Uint8Array): number | undefined {
-    let filled = 0;
-    while (filled < into.length) {
-      const [chunk] = this.#chunks;
-      if (chunk === undefined) break;
-      const count = Math.min(chunk.length - this.#taken, into.length - filled);
-      into.set(chunk.subarray(this.#taken, this.#taken + count), filled);
-      filled += count;
-      this.#taken += count;
-      if (this.#taken === chunk.length) {
-        this.#chunks.shift();
-        this.#taken = 0;
-      }
-    }
-    this.#backlog -= filled;
-    if (filled > 0 && this.#backlog < backlogLimit / 2 && this.#body?.isPaused()) this.#body.resume();
+    const filled = this.#backlog.take(into);
+    if (filled > 0 && this.#backlog.isLow && this.#body?.isPaused()) this.#body.resume();
     if (filled > 0 || into.length === 0) return filled;
     if (this.#failure !== undefined) throw this.#failure;
     return this.#over ? 0 : undefined;
@@ -116,7 +101,7 @@ class Range {
 
   /** Until take() has something to give. */
   async wait(): Promise<void> {
-    if (this.#chunks.length > 0 || this.#over || this.#failure !== undefined) return;
+    if (this.#backlog.size > 0 || this.#over || this.#failure !== undefined) return;
     await new Promise<void>(wake => {
       this.#wake = wake;
     });
@@ -129,7 +114,7 @@ class Range {
   }
 
   close(): void {
-    this.#chunks.length = 0;
+    this.#backlog.clear();
     this.#stop();
     this.#wake();
   }
@@ -256,9 +241,8 @@ class Range {
       if (chunk.length === 0) return;
       missing -= chunk.length;
       this.#at += chunk.length;
-      this.#backlog += chunk.length;
       this.#access.counters.received(chunk.length);
-      this.#chunks.push(chunk);
+      this.#backlog.push(chunk);
       this.#attempt = 1;
       this.#progressAt = Date.now();
       if (missing === 0) {
@@ -266,7 +250,7 @@ class Range {
         if (surplus > 0) this.#drop();
         // comes to its end by itself, and its connection is free for the next
         this.#body = undefined;
-      } else if (!this.#bounded && this.#backlog >= backlogLimit) body.pause();
+      } else if (!this.#bounded && this.#backlog.isFull) body.pause();
       this.#wake();
     });
     const broken = (error: Error) => {
@@ -322,12 +306,19 @@ function changed(key: string): BackstopError {
   });
 }
 
+/** What the answers of a thread may take. */
+export interface DownloadMemory {
+  readonly backlogs: Backlogs;
+  /** Bytes of the ranges after the first one of each file. */
+  readonly ahead: ByteBudget;
+}
+
 /** A file being read. */
 export class Download implements ByteSource {
   readonly #access: S3Access;
   readonly #key: string;
   readonly #options: DownloadOptions;
-  readonly #budget: ByteBudget;
+  readonly #memory: DownloadMemory;
   readonly #ranges: Range[] = [];
   /** Bytes of the budget that each range after the first holds. */
   readonly #held = new Map<Range, number>();
@@ -340,10 +331,10 @@ export class Download implements ByteSource {
   #next: number | undefined;
   #end: number | undefined;
 
-  private constructor(access: S3Access, key: string, budget: ByteBudget, options: DownloadOptions) {
+  private constructor(access: S3Access, key: string, memory: DownloadMemory, options: DownloadOptions) {
     this.#access = access;
     this.#key = key;
-    this.#budget = budget;
+    this.#memory = memory;
     this.#options = options;
   }
 
@@ -352,11 +343,11 @@ export class Download implements ByteSource {
     access: S3Access,
     key: string,
     path: string,
-    budget: ByteBudget,
+    memory: DownloadMemory,
     options: DownloadOptions,
   ): Promise<Download> {
-    const download = new Download(access, key, budget, options);
-    const range = new Range(access, key, options, false);
+    const download = new Download(access, key, memory, options);
+    const range = new Range(access, key, options, new Backlog(memory.backlogs), false);
     try {
       await range.open();
     } catch (error) {
@@ -428,7 +419,7 @@ export class Download implements ByteSource {
     while (this.#next !== undefined && this.#end !== undefined && this.#next < this.#end) {
       if (this.#ranges.length >= rangeLimit) return;
       const length = Math.min(rangeSize, this.#end - this.#next);
-      const held = this.#budget.tryTake(length);
+      const held = this.#memory.ahead.tryTake(length);
       if (!held && !needed) return;
       needed = false;
       const { versionId } = this.#options;
@@ -436,6 +427,7 @@ export class Download implements ByteSource {
         this.#access,
         this.#key,
         { offset: this.#next, length, tag, ...(versionId === undefined ? {} : { versionId }) },
+        new Backlog(this.#memory.backlogs),
         true,
       );
       if (held) this.#held.set(range, length);
@@ -449,6 +441,6 @@ export class Download implements ByteSource {
     const held = this.#held.get(range);
     if (held === undefined) return;
     this.#held.delete(range);
-    this.#budget.give(held);
+    this.#memory.ahead.give(held);
   }
 }

@@ -72,3 +72,7 @@ export function decodeEntities(text: string): string {
     return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
   });
 }
+
+/** Text as it stands in XML. */
+export const encodeEntities = (text: string): string =>
+  text.replace(/[&<>"]/g, char => `&${char === '&' ? 'amp' : char === '<' ? 'lt' : char === '>' ? 'gt' : 'quot'};`);

@@ -6,20 +6,24 @@ import { basename } from 'node:path';
 import { BackstopError, isKind } from '../../base/error.ts';
 import type { KeptVersions } from '../kept-files.ts';
 import type { ByteSink, ByteSource, FileInfo, ReadOptions, Storage, WriteOptions } from '../storage.ts';
+import { Backlogs } from './backlog.ts';
 import { ByteBudget } from './budget.ts';
 import { customerKey, S3Access } from './client.ts';
-import { Download, missingFile } from './download.ts';
+import { Download, type DownloadMemory, missingFile } from './download.ts';
 import { type ListedObject, type ListedPage, listPages } from './listing.ts';
-import { PartBuffers } from './part-buffers.ts';
 import { Past } from './past.ts';
 import { Removal } from './removal.ts';
 import type { RequestCounters } from './requests.ts';
 import type { GivenS3Settings } from './settings.ts';
 import { abortUploads } from './unfinished.ts';
 import { UploadSink } from './upload.ts';
+import { UploadMemory } from './upload-memory.ts';
 
-/** Bytes on their way to the service, and as many from it, over all files of a thread, beside one part or answer of each file. */
-const budgetSize = 16 * 1024 * 1024;
+/** Bytes on their way to the service, over all files of a thread. */
+const uploadSize = 10 * 1024 * 1024;
+/** Bytes from it, likewise: unread, and of ranges that are asked for ahead where the network is slow. */
+const backlogSize = 4 * 1024 * 1024;
+const aheadSize = 10 * 1024 * 1024;
 
 export interface S3StorageSettings {
   readonly label: string;
@@ -41,9 +45,11 @@ class S3Storage implements Storage {
   readonly #access: S3Access;
   readonly #base: string;
   // of its own each, or a copy within the repository would wait for itself
-  readonly #readBudget = new ByteBudget(budgetSize);
-  readonly #writeBudget = new ByteBudget(budgetSize);
-  readonly #buffers = new PartBuffers();
+  readonly #downloadMemory: DownloadMemory = {
+    backlogs: new Backlogs(backlogSize),
+    ahead: new ByteBudget(aheadSize),
+  };
+  readonly #uploadMemory = new UploadMemory(uploadSize);
   readonly #removal: Removal;
   /** When the bucket is read as it was at an earlier time. */
   readonly #past: Past | undefined;
@@ -84,7 +90,7 @@ class S3Storage implements Storage {
     const key = this.#key(path);
     const version = await this.#past?.find(key);
     if (this.#past !== undefined && version === undefined) throw missingFile(path);
-    return Download.open(this.#access, key, path, this.#readBudget, {
+    return Download.open(this.#access, key, path, this.#downloadMemory, {
       ...options,
       ...(version?.versionId === undefined ? {} : { versionId: version.versionId }),
     });
@@ -92,7 +98,7 @@ class S3Storage implements Storage {
 
   async write(path: string, options: WriteOptions = {}): Promise<ByteSink> {
     this.#checkWritable();
-    return new UploadSink(this.#access, this.#key(path), this.#writeBudget, this.#buffers, options);
+    return new UploadSink(this.#access, this.#key(path), this.#uploadMemory, options);
   }
 
   async remove(path: string): Promise<void> {

@@ -5,10 +5,10 @@
 import { createHash } from 'node:crypto';
 import { isKind } from '../../base/error.ts';
 import type { ByteSink, WriteOptions } from '../storage.ts';
-import type { ByteBudget } from './budget.ts';
 import { customerKey, type S3Access } from './client.ts';
-import type { PartBuffers } from './part-buffers.ts';
+import { digestOf, type RequestContent } from './request-content.ts';
 import { FalseAnswer } from './retry.ts';
+import type { UploadMemory } from './upload-memory.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -16,8 +16,8 @@ const mebibyte = 1024 * 1024;
 const wholeSize = 16 * mebibyte;
 /** A larger file will hardly be compressed to fit: its first part need not wait. */
 const hopelessSize = 2 * wholeSize;
-/** Bytes of a part: what is under way, and what is filled meanwhile, are a few of them for each worker. */
-const partSize = 8 * mebibyte;
+/** Bytes of a part, the least that services take: what is under way, and what is filled meanwhile, are a few of them. */
+const partSize = 5 * mebibyte;
 /** The service takes no more parts than this. */
 const partLimit = 10_000;
 
@@ -52,75 +52,92 @@ interface UploadedPart {
   readonly ETag: string;
 }
 
+/** Bytes that will be a part, or all of a small file: in pieces that are full, but for the last one. */
+class Gathered {
+  readonly slabs: Buffer[] = [];
+  size = 0;
+  #room = 0;
+
+  /** @returns how many bytes of the chunk there was room for */
+  append(chunk: Uint8Array): number {
+    const slab = this.slabs.at(-1);
+    if (slab === undefined || this.#room === 0) return 0;
+    const count = Math.min(chunk.length, this.#room);
+    slab.set(count === chunk.length ? chunk : chunk.subarray(0, count), slab.length - this.#room);
+    this.#room -= count;
+    this.size += count;
+    return count;
+  }
+
+  add(slab: Buffer): void {
+    this.slabs.push(slab);
+    this.#room = slab.length;
+  }
+
+  pieces(): Buffer[] {
+    return this.slabs.map((slab, index) =>
+      index === this.slabs.length - 1 ? slab.subarray(0, slab.length - this.#room) : slab,
+    );
+  }
+}
+
 export class UploadSink implements ByteSink {
   readonly #access: S3Access;
   readonly #key: string;
   readonly #plan: PartPlan;
-  readonly #budget: ByteBudget;
+  readonly #memory: UploadMemory;
   readonly #permanent: boolean;
-  /** Bytes that are not sent yet. */
-  #pending: Buffer;
-  #filled = 0;
+  /** What is not sent yet, part by part. */
+  #pending: Gathered[] = [];
+  #pendingSize = 0;
   #uploadId: Promise<string> | undefined;
   #parts: UploadedPart[] = [];
+  /** Number of the first part that is pending. */
   #nextPart = 1;
   /** Bytes in parts. */
   #sent = 0;
-  readonly #buffers: PartBuffers;
+  /** All bytes have come. */
+  #isGathered = false;
   readonly #underWay = new Set<Promise<void>>();
-  /** Chunks that wait for room. */
-  #writing: Promise<void> | undefined;
   #failed: unknown;
   readonly #abort = new AbortController();
 
-  constructor(access: S3Access, key: string, budget: ByteBudget, buffers: PartBuffers, options: WriteOptions) {
-    this.#buffers = buffers;
+  constructor(access: S3Access, key: string, memory: UploadMemory, options: WriteOptions) {
     this.#access = access;
     this.#key = key;
-    this.#budget = budget;
+    this.#memory = memory;
     this.#permanent = options.permanent ?? false;
     this.#plan = planParts(access.settings.chunkSize, options.sizeHint);
-    this.#pending = Buffer.allocUnsafe(Math.min(Math.max(options.sizeHint ?? 0, 16_384), this.#plan.whole));
+    memory.begin();
   }
 
   write(chunk: Uint8Array): void | Promise<void> {
-    if (this.#writing === undefined && this.#filled + chunk.length <= this.#limit) {
-      this.#append(chunk);
-      return;
-    }
-    // taken at once, as the buffer is the caller's again when this returns
-    const taken = Buffer.from(chunk);
-    // a pipeline gives several chunks before anybody can wait: they come after each other
-    const writing: Promise<void> = (this.#writing ?? Promise.resolve())
-      .then(() => this.#writeLarge(taken))
-      .finally(() => {
-        if (this.#writing === writing) this.#writing = undefined;
-      });
-    writing.catch((error: unknown) => {
-      this.#failed ??= error; // commit() tells it to who did not wait
-    });
-    this.#writing = writing;
-    return writing;
+    if (this.#failed !== undefined) return Promise.reject(this.#failed);
+    this.#gather(chunk);
+    if (!this.#memory.isShort) return;
+    // what is full is sent sooner than it need be: when it is answered, there is memory again for the others
+    if (this.#memory.isShared) this.#sendFull();
+    return this.#memory.enough();
   }
 
   async commit(): Promise<void> {
-    await this.#writing;
+    this.#endGathering();
     if (this.#failed !== undefined) throw this.#failed;
     if (this.#uploadId === undefined) {
       await this.#putWhole();
       return;
     }
-    // a whole file's worth may be pending that is two parts
-    while (this.#filled > 0) await this.#sendPart();
+    while (this.#pending.length > 0) this.#sendPart();
     while (this.#underWay.size > 0) await Promise.race(this.#underWay);
     if (this.#failed !== undefined) throw this.#failed;
     await this.#complete(await this.#uploadId);
   }
 
   async abort(): Promise<void> {
+    this.#endGathering();
     this.#failed ??= new Error('the upload was aborted');
     this.#abort.abort(this.#failed);
-    await Promise.allSettled([...this.#underWay, this.#writing]);
+    for (const { slabs } of this.#pending.splice(0)) this.#memory.give(slabs);
     await Promise.allSettled(this.#underWay);
     if (this.#uploadId === undefined) return;
     try {
@@ -138,37 +155,45 @@ export class UploadSink implements ByteSink {
     }
   }
 
-  /** Bytes that may be pending: a whole file, until it is known that it is more than that. */
-  get #limit(): number {
-    return this.#uploadId === undefined ? this.#plan.whole : this.#plan.sizeOf(this.#nextPart);
+  /** Once: a file whose commit fails is aborted, too. */
+  #endGathering(): void {
+    if (!this.#isGathered) this.#memory.end();
+    this.#isGathered = true;
   }
 
-  #append(chunk: Uint8Array): void {
-    const needed = this.#filled + chunk.length;
-    if (needed > this.#pending.length) {
-      const grown = Buffer.allocUnsafe(Math.min(this.#limit, Math.max(needed, this.#pending.length * 2)));
-      this.#pending.copy(grown, 0, 0, this.#filled);
-      this.#pending = grown;
+  /** Takes the bytes, and sends the parts that they fill. */
+  #gather(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) {
+      const part = this.#fillable();
+      const left = this.#plan.sizeOf(this.#nextPart + this.#pending.length - 1) - part.size;
+      const count = part.append(chunk.subarray(at, at + left));
+      at += count;
+      this.#pendingSize += count;
+      if (count === 0) part.add(this.#memory.take());
     }
-    this.#pending.set(chunk, this.#filled);
-    this.#filled = needed;
+    if (this.#uploadId !== undefined || this.#pendingSize > this.#plan.whole) this.#sendFull();
   }
 
-  async #writeLarge(chunk: Buffer): Promise<void> {
-    let at = 0;
-    while (at < chunk.length) {
-      if (this.#failed !== undefined) throw this.#failed;
-      const taken = Math.min(chunk.length - at, Math.max(0, this.#limit - this.#filled));
-      if (taken > 0) this.#append(chunk.subarray(at, at + taken));
-      at += taken;
-      if (at < chunk.length) await this.#sendPart();
-    }
+  /** The part that the next byte belongs to. */
+  #fillable(): Gathered {
+    const last = this.#pending.at(-1);
+    if (last !== undefined && last.size < this.#plan.sizeOf(this.#nextPart + this.#pending.length - 1)) return last;
+    const next = new Gathered();
+    this.#pending.push(next);
+    return next;
+  }
+
+  #sendFull(): void {
+    while ((this.#pending[0]?.size ?? 0) === this.#plan.sizeOf(this.#nextPart)) this.#sendPart();
   }
 
   async #putWhole(): Promise<void> {
     const { settings } = this.#access;
-    const body = this.#pending.subarray(0, this.#filled);
-    await this.#budget.take(body.length);
+    const parts = this.#pending.splice(0);
+    const slabs = parts.flatMap(part => part.slabs);
+    const body: RequestContent = { pieces: parts.flatMap(part => part.pieces()), length: this.#pendingSize };
+    let isIdle = false;
+    this.#memory.send(slabs);
     try {
       await withChecksum(this.#access, body, checksum =>
         this.#access.send(
@@ -186,41 +211,34 @@ export class UploadSink implements ByteSink {
           { bodySize: body.length, signal: this.#abort.signal },
         ),
       );
+      isIdle = true;
     } finally {
-      this.#budget.give(body.length);
+      this.#memory.sent(slabs, isIdle);
     }
   }
 
-  /** Sends the first part of what is pending; waits until there is room for it, not until it is there. */
-  async #sendPart(): Promise<void> {
-    const number = this.#nextPart;
-    const size = Math.min(this.#plan.sizeOf(number), this.#filled);
-    await this.#budget.take(size);
-    if (this.#failed !== undefined) {
-      this.#budget.give(size);
-      throw this.#failed;
-    }
-    this.#nextPart++;
+  /** Begins to send the first part of what is pending. */
+  #sendPart(): void {
+    const part = this.#pending.shift();
+    if (part === undefined) return;
+    const { slabs, size } = part;
+    const number = this.#nextPart++;
+    this.#pendingSize -= size;
     this.#sent += size;
     this.#uploadId ??= this.#begin();
-    const body = this.#pending.subarray(0, size);
-    const rest = this.#pending.subarray(size, this.#filled);
-    // what is sent keeps its buffer; the rest, if any, moves to another one
-    const sent = this.#pending;
-    this.#pending = this.#buffers.take(Math.max(rest.length, this.#limit));
-    rest.copy(this.#pending);
-    this.#filled = rest.length;
-    const sending: Promise<void> = this.#upload(number, body)
+    this.#memory.send(slabs);
+    let isIdle = false;
+    const sending: Promise<void> = this.#upload(number, { pieces: part.pieces(), length: size })
       .then(() => {
         // answered: nobody reads it any more. After a failure a socket may still hold it.
-        this.#buffers.give(sent);
+        isIdle = true;
       })
       .catch((error: unknown) => {
         this.#failed ??= error;
         this.#abort.abort(error);
       })
       .finally(() => {
-        this.#budget.give(size);
+        this.#memory.sent(slabs, isIdle);
         this.#underWay.delete(sending);
       });
     this.#underWay.add(sending);
@@ -241,7 +259,7 @@ export class UploadSink implements ByteSink {
     return output.UploadId ?? '';
   }
 
-  async #upload(PartNumber: number, body: Buffer): Promise<void> {
+  async #upload(PartNumber: number, body: RequestContent): Promise<void> {
     const { settings } = this.#access;
     const UploadId = await this.#uploadId;
     const { ETag = '' } = await withChecksum(this.#access, body, checksum =>
@@ -321,13 +339,17 @@ function creation({ settings }: S3Access, permanent: boolean): object {
   };
 }
 
-const md5Of = (body: Buffer): object => ({ ContentMD5: createHash('md5').update(body).digest('base64') });
+const md5Of = (body: RequestContent): object => ({ ContentMD5: digestOf('md5', body).toString('base64') });
 
 /**
  * Sends content, with its MD5 where the service wants one: Amazon does for what is locked, be it by us or because the bucket
  * locks all that comes. All else is covered by the signature.
  */
-async function withChecksum<T>(access: S3Access, body: Buffer, send: (checksum: object) => Promise<T>): Promise<T> {
+async function withChecksum<T>(
+  access: S3Access,
+  body: RequestContent,
+  send: (checksum: object) => Promise<T>,
+): Promise<T> {
   if (access.wantsMd5) return await send(md5Of(body));
   try {
     return await send({});

@@ -1,0 +1,36 @@
+/**
+ * Lets go of what answers were read into. Node allocates memory for each read, and V8 looks for what nobody holds any more when
+ * its own small objects have grown, or when 32 MiB of such memory are there: in each thread. A look at the young objects
+ * takes 0.2 ms, as few of them are in use.
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** Bytes after which it is worth a look. */
+const interval = 2 * 1024 * 1024;
+
+type Collect = (options: { readonly type: 'minor' }) => void;
+
+export class YoungMemory {
+  #since = 0;
+  #collect: Collect | undefined;
+
+  /** So many bytes were allocated, most of which nobody will hold for long. */
+  allocated(bytes: number): void {
+    this.#since += bytes;
+    if (this.#since < interval) return;
+    this.#since = 0;
+    this.#collect ??= youngCollector();
+    this.#collect({ type: 'minor' });
+  }
+}
+
+/** V8 shows its collector to contexts that are made while this flag is set, and only to them. */
+function youngCollector(): Collect {
+  setFlagsFromString('--expose-gc');
+  try {
+    return runInNewContext('gc') as Collect;
+  } finally {
+    setFlagsFromString('--no-expose-gc');
+  }
+}
