@@ -3,27 +3,54 @@
  * headerless one. Readers of repositories take the first member only, so exactly one is written, and one is read.
  */
 import { BackstopError } from '../base/error.ts';
-import { type NodeCodecs, nodeZlib, Z_FINISH, Z_NO_FLUSH } from './node-zlib.ts';
+import { type NodeCodec, type NodeCodecs, nodeZlib, Z_FINISH, Z_NO_FLUSH } from './node-zlib.ts';
 import type { Emit, Step } from './step.ts';
 
 /** @param level -1 (zlib's default) to 9 */
 export function openGzip(level: number, raw: boolean, codecs: NodeCodecs): Step {
-  const options = { level, memLevel: 9, windowBits: 15 };
-  const key = `deflate ${level} ${raw}`;
-  const codec = codecs.take(key, () => (raw ? nodeZlib().createDeflate(options) : nodeZlib().createGzip(options)));
   const output = codecs.buffers.take();
+  let used: { readonly key: string; readonly codec: NodeCodec } | undefined;
   const write = (flush: number, chunk: Uint8Array, emit: Emit): void => {
-    const left = codec.write(flush, chunk, output, emit);
+    used ??= takeDeflate(searchLevel(level, chunk), raw, codecs);
+    const left = used.codec.write(flush, chunk, output, emit);
     if (left !== 0) throw new BackstopError('assert', `gz compression failed: ${JSON.stringify(left)}`);
   };
   return {
     push: (chunk, emit) => write(Z_NO_FLUSH, chunk, emit),
     end: emit => write(Z_FINISH, empty, emit),
     close() {
-      codecs.give(key, codec);
+      if (used !== undefined) codecs.give(used.key, used.codec);
       codecs.buffers.give(output);
     },
   };
+}
+
+function takeDeflate(level: number, raw: boolean, codecs: NodeCodecs): { key: string; codec: NodeCodec } {
+  const options = { level, memLevel: 9, windowBits: 15 };
+  const key = `deflate ${level} ${raw}`;
+  const codec = codecs.take(key, () => (raw ? nodeZlib().createDeflate(options) : nodeZlib().createGzip(options)));
+  return { key, codec };
+}
+
+/** Bytes of a first piece from which on it is worth a trial, and of the trial. */
+const triedFrom = 512 * 1024;
+const trialSize = 64 * 1024;
+
+/** How much larger, at most, what a shorter search finds may be. */
+const trialLoss = 1.01;
+
+/**
+ * zlib's level for the one that is asked for. At 6, the default, zlib looks at up to 128 earlier places for a longer match, at 5
+ * at 32. Most tables, indexes and WAL are hardly larger after it (0 to 1 %), in 0.55 to 0.85 of the time; what is
+ * larger keeps its level.
+ * @param first what is compressed first
+ */
+function searchLevel(level: number, first: Uint8Array): number {
+  if ((level !== 6 && level !== -1) || first.length < triedFrom) return level;
+  const at = Math.floor((first.length - trialSize) / 2);
+  const sample = first.subarray(at, at + trialSize);
+  const size = (tried: number): number => nodeZlib().deflateRawSync(sample, { level: tried, memLevel: 9 }).length;
+  return size(5) <= size(6) * trialLoss ? 5 : level;
 }
 
 /** Errors are format: cut short, altered, not gz at all. What follows the first member is ignored. */

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { bufferPool } from '../../src/codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../src/codec/codecs.ts';
@@ -120,6 +121,19 @@ describe('bytes as the format demands them', () => {
     expect(hex('gz', false, none)).toBe('1f8b080000000000000303000000000000000000');
     expect(hex('gz', false, line)).toBe('1f8b08000000000000033334e502001d7d0c9803000000');
     expect(hex('gz', true, line).slice(0, 4)).toBe('789c');
+  });
+
+  it('gz searches less at its default level, where that finds nearly as much', () => {
+    const rows = Array.from({ length: 40_000 }, (_, at) => `${at}\t${(at * 7919) % 1000}\tname of ${at % 97}\n`);
+    const inputs = [Buffer.from(rows.join('')), pageLike(4_000_000), Buffer.alloc(1_000_000), randomBytes(1_000_000)];
+    const searches = inputs.map(plain => {
+      const stored = run(compress('gz', 6), plain);
+      expect(gunzipSync(stored).equals(plain)).toBe(true);
+      expect(stored.length).toBeLessThan(gzipSync(plain, { level: 6, memLevel: 9 }).length * 1.015);
+      expect(run(compress('gz', -1), plain).equals(stored)).toBe(true);
+      return [5, 6].filter(level => gzipSync(plain, { level, memLevel: 9 }).equals(stored));
+    });
+    expect(searches).toEqual([[5], [6], [5, 6], [5, 6]]);
   });
 
   it('bz2', () => {
