@@ -89,9 +89,7 @@ export class StanzaRepo {
   /** Reads one file as a manifest. */
   async readManifest(path: string, passphrase: string | undefined): Promise<Manifest> {
     // archive commands use this class too, and never read a manifest
-    const { keepHeapsSmall } = await import('../base/heap.ts');
     const { ManifestReader } = await import('./manifest/read.ts');
-    keepHeapsSmall();
     const reader = new ManifestReader();
     await readStoredThrough(this.storage, path, passphrase, chunk => reader.push(chunk));
     return reader.end();

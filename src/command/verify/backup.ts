@@ -76,22 +76,23 @@ async function* manifestJobs(
   }
   const work = new Uint8Array(files.length);
   for (let index = 0; index < files.length; index++) {
-    const file = files.get(index);
-    const prior = file.reference === undefined ? undefined : earlier.get(file.reference);
-    if (file.size === 0 && header.bundle) {
+    const reference = files.reference(index);
+    const prior = reference === undefined ? undefined : earlier.get(reference);
+    if (files.size(index) === 0 && header.bundle) {
       // nothing is stored for it
       outcome.valid++;
     } else if (prior !== undefined) {
-      const fault = prior.bad.size === 0 ? undefined : prior.bad.get(keyOf(repo.stanza, manifest, file));
+      const key = prior.bad.size === 0 ? '' : keyOf(repo.stanza, manifest, files.get(index));
+      const fault = prior.bad.get(key);
       if (fault === undefined) {
         outcome.valid++;
       } else {
         outcome.faults[fault]++;
         outcome.status = 'invalid';
-        outcome.bad.set(keyOf(repo.stanza, manifest, file), fault);
+        outcome.bad.set(key, fault);
       }
     } else {
-      work[index] = file.bundleId > 0 ? readFromBundle : readAlone;
+      work[index] = files.bundleId(index) > 0 ? readFromBundle : readAlone;
       continue;
     }
     work[index] = nothingToDo;

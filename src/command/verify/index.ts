@@ -103,7 +103,7 @@ async function oneSet(repo: StanzaRepo, backup: BackupInfo, set: string, told: T
   try {
     const { files, header } = await repo.readManifest(manifestFile(repo.stanza, set), backup.cipherPass);
     let hasBlocks = false;
-    for (let index = 0; !hasBlocks && index < files.length; index++) hasBlocks = files.get(index).blockMapSize > 0;
+    for (let index = 0; !hasBlocks && index < files.length; index++) hasBlocks = files.blockMapSize(index) > 0;
     const { archiveStart: start, archiveStop: stop } = header;
     return {
       // any block may lie in any of the backups that the set refers to

@@ -161,7 +161,7 @@ export class FileTable {
     if ((flags & hasChecksumPage) !== 0) file.checksumPage = (flags & checksumPageGood) !== 0;
     const pageErrors = this.#pageErrors.get(index);
     if (pageErrors !== undefined) file.checksumPageErrors = pageErrors;
-    const reference = this.#references.value(this.#reference.get(index));
+    const reference = this.reference(index);
     if (reference !== undefined) file.reference = reference;
     return file;
   }
@@ -208,6 +208,11 @@ export class FileTable {
   /** A number for the backup that stores the bytes: equal for equal references, 0 for this one. */
   referenceNumber(index: number): number {
     return this.#reference.get(index);
+  }
+
+  /** The earlier backup that stores the bytes; undefined when this one does. */
+  reference(index: number): string | undefined {
+    return this.#references.value(this.#reference.get(index));
   }
 
   bundleId(index: number): number {

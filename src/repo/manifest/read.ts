@@ -1,5 +1,6 @@
 /** Reads backup.manifest (format, section 3) from a stream of bytes. */
 import { BackstopError } from '../../base/error.ts';
+import { keepHeapsSmall } from '../../base/heap.ts';
 import { parseJson } from '../../base/json.ts';
 import { JsonFields } from '../../base/json-fields.ts';
 import { InfoTextReader } from '../info-text.ts';
@@ -34,6 +35,7 @@ export class ManifestReader {
   #annotations: ReadonlyMap<string, string> = new Map();
 
   constructor() {
+    keepHeapsSmall();
     this.#text = new InfoTextReader((section, key, raw) => this.#entry(section, key, raw));
   }
 
@@ -255,7 +257,7 @@ export class ManifestReader {
     if (list !== undefined) return list.split(',').map(checkLabel);
     const found = new Set<BackupLabel>();
     for (let i = 0; i < this.#files.length; i++) {
-      const { reference } = this.#files.get(i);
+      const reference = this.#files.reference(i);
       if (reference !== undefined) found.add(reference as BackupLabel);
     }
     return [...[...found].sort(), label];
