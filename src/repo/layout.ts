@@ -35,14 +35,17 @@ export const blockSuffix = '.pgbi';
 export const bundleFile = (stanza: string, label: BackupLabel, id: number): string =>
   `${labelPath(stanza, label)}/bundle/${id}`;
 
-/** Where the bytes of one file of a backup lie. */
+/**
+ * Where the bytes of one file of a backup lie. It is stored by blocks when it has a map: one without a map is stored whole,
+ * also where the manifest keeps the size of its blocks for later backups.
+ */
 export function backupFile(
   stanza: string,
   label: BackupLabel,
-  file: { readonly name: string; readonly bundleId: number; readonly blockSize: number },
+  file: { readonly name: string; readonly bundleId: number; readonly blockMapSize: number },
   compressSuffix: string,
 ): string {
   const base = labelPath(stanza, label);
   if (file.bundleId > 0) return `${base}/bundle/${file.bundleId}`;
-  return `${base}/${file.name}${file.blockSize > 0 ? blockSuffix : compressSuffix}`;
+  return `${base}/${file.name}${file.blockMapSize > 0 ? blockSuffix : compressSuffix}`;
 }

@@ -147,7 +147,12 @@ async function storeText(
     pipeline.close();
   }
   const name = `${pgDataTarget}/${base}`;
-  const path = backupFile(repo.stanza, header.label, { name, bundleId: 0, blockSize: 0 }, compressSuffix(compressType));
+  const path = backupFile(
+    repo.stanza,
+    header.label,
+    { name, bundleId: 0, blockMapSize: 0 },
+    compressSuffix(compressType),
+  );
   const sink = await repo.storage.write(path, { atomic: false, permanent: true, sizeHint: sizeRepo });
   await finishSink(sink, async () => {
     for (const part of parts) await sink.write(part);
@@ -198,7 +203,7 @@ async function copyWal(
     const path = backupFile(
       repo.stanza,
       header.label,
-      { name, bundleId: 0, blockSize: 0 },
+      { name, bundleId: 0, blockMapSize: 0 },
       compressSuffix(compressType),
     );
     const source = await repo.storage.read(wal.path);

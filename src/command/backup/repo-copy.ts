@@ -89,7 +89,12 @@ export class RepoCopying {
     // of the same size and time, and yet to be read: the time is in doubt, the content may well be the same
     const doubted = before?.timestamp === file.timestamp;
     return {
-      repoPath: backupFile(repo.stanza, manifest.header.label, { ...file, bundleId }, this.#suffix),
+      repoPath: backupFile(
+        repo.stanza,
+        manifest.header.label,
+        { name: file.name, bundleId, blockMapSize: file.blockSize },
+        this.#suffix,
+      ),
       bundleId,
       ...(kept?.checksum === undefined
         ? {}

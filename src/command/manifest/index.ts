@@ -122,8 +122,8 @@ function pathOfBlocks(repo: StanzaRepo, { header }: Manifest, file: ManifestFile
     if (label === undefined) {
       throw new BackstopError('format', `block map refers to backup ${reference}, which the manifest does not have`);
     }
-    const { name, blockSize } = file;
+    const { name, blockMapSize } = file;
     const suffix = compressSuffix(header.options.compressType);
-    return backupFile(repo.stanza, label, { name, bundleId, blockSize }, suffix).slice(base.length);
+    return backupFile(repo.stanza, label, { name, bundleId, blockMapSize }, suffix).slice(base.length);
   };
 }

@@ -291,7 +291,7 @@ class RestoreWorker {
                 `block map refers to backup ${reference}, which the manifest does not have`,
               );
             }
-            return backupFile(stanza, label, { name: task.name, bundleId, blockSize: block.blockSize }, '');
+            return backupFile(stanza, label, { name: task.name, bundleId, blockMapSize: block.mapSize }, '');
           },
           buffer,
           plain,
@@ -370,7 +370,11 @@ class RestoreWorker {
       this.#syncKept(task);
       return 'same-time';
     }
-    if (task.size === 0) return info.size === 0 ? 'same-content' : undefined;
+    if (task.size === 0) {
+      if (info.size > 0) return undefined;
+      this.#keepSame(task, info);
+      return 'same-content';
+    }
     // probably changed: it is compared by blocks at once
     if (task.block !== undefined && time !== task.timestamp) return undefined;
     if (info.size > task.size) truncateSync(task.path, task.size);

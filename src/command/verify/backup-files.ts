@@ -22,10 +22,7 @@ export function placeOf(stanza: string, manifest: Manifest, file: ManifestFile):
   const { header } = manifest;
   const label = file.reference ?? header.label;
   if (!isBackupLabel(label)) throw new BackstopError('format', `manifest refers to '${label}', which is no backup`);
-  const { name, bundleId } = file;
-  // a file of a block-incremental backup has no map, and is stored whole, when it has no blocks
-  const blockSize = file.blockMapSize > 0 ? file.blockSize : 0;
-  return backupFile(stanza, label, { name, bundleId, blockSize }, compressSuffix(header.options.compressType));
+  return backupFile(stanza, label, file, compressSuffix(header.options.compressType));
 }
 
 /** What a worker is to read for a file. */
@@ -57,44 +54,40 @@ export function taskOf(stanza: string, manifest: Manifest, file: ManifestFile): 
  * @param workers given for an object store: a job is then one large read of a bundle
  */
 export function* queueFiles({ files }: Manifest, work: Uint8Array, workers?: number): Generator<number[]> {
-  const isLarge = (file: ManifestFile) => file.sizeRepo >= jobBytes;
+  const sizeRepo = (index: number) => files.sizeRepo(index);
+  const isLarge = (index: number) => sizeRepo(index) >= jobBytes;
   for (let index = 0; index < work.length; index++) {
-    if (work[index] === readAlone && isLarge(files.get(index))) yield [index];
+    if (work[index] === readAlone && isLarge(index)) yield [index];
   }
   const { sizes, members } = findBundles(files, work);
   if (workers === undefined) {
-    yield* fill(flatten(members()), index => files.get(index));
+    yield* fill(flatten(members()), sizeRepo);
   } else {
     const readBytes = bundleReads(sizes, workers);
     let at = 0;
-    for (const bundle of members())
-      yield* cutReads(bundle, index => files.sizeRepo(index), readBytes(sizes[at++] ?? 0));
+    for (const bundle of members()) yield* cutReads(bundle, sizeRepo, readBytes(sizes[at++] ?? 0));
   }
-  yield* fill(smallFiles(files, work, isLarge), index => files.get(index));
+  yield* fill(smallFiles(work, isLarge), sizeRepo);
 }
 
-function* smallFiles(
-  files: Manifest['files'],
-  work: Uint8Array,
-  isLarge: (file: ManifestFile) => boolean,
-): Generator<number> {
+function* smallFiles(work: Uint8Array, isLarge: (index: number) => boolean): Generator<number> {
   for (let index = 0; index < work.length; index++) {
-    if (work[index] === readAlone && !isLarge(files.get(index))) yield index;
+    if (work[index] === readAlone && !isLarge(index)) yield index;
   }
 }
 
-function* fill(indexes: Iterable<number>, file: (index: number) => ManifestFile): Generator<number[]> {
+function* fill(indexes: Iterable<number>, sizeRepo: (index: number) => number): Generator<number[]> {
   let job: number[] = [];
   let bytes = 0;
   for (const index of indexes) {
-    const { sizeRepo } = file(index);
-    if (job.length > 0 && (bytes + sizeRepo > jobBytes || job.length === jobFiles)) {
+    const size = sizeRepo(index);
+    if (job.length > 0 && (bytes + size > jobBytes || job.length === jobFiles)) {
       yield job;
       job = [];
       bytes = 0;
     }
     job.push(index);
-    bytes += sizeRepo;
+    bytes += size;
   }
   if (job.length > 0) yield job;
 }
@@ -111,8 +104,8 @@ function findBundles(
   const numbers = new Map<string, number>();
   const counts: number[] = [];
   const sizes: number[] = [];
-  const bundleOf = ({ reference = '', bundleId }: ManifestFile) => {
-    const key = `${reference}/${bundleId}`;
+  const bundleOf = (index: number) => {
+    const key = `${files.referenceNumber(index)}/${files.bundleId(index)}`;
     let number = numbers.get(key);
     if (number === undefined) {
       number = counts.length;
@@ -125,7 +118,7 @@ function findBundles(
   let total = 0;
   for (let index = 0; index < work.length; index++) {
     if (work[index] !== readFromBundle) continue;
-    const number = bundleOf(files.get(index));
+    const number = bundleOf(index);
     counts[number] = (counts[number] ?? 0) + 1;
     sizes[number] = (sizes[number] ?? 0) + files.sizeRepo(index);
     total++;
@@ -139,7 +132,7 @@ function findBundles(
   }
   for (let index = 0; index < work.length; index++) {
     if (work[index] !== readFromBundle) continue;
-    const number = bundleOf(files.get(index));
+    const number = bundleOf(index);
     const at = ends[number] ?? 0;
     order[at] = index;
     ends[number] = at + 1;
