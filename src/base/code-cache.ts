@@ -12,6 +12,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { Script } from 'node:vm';
+import { letHeapsGrow } from './heap.ts';
 import { keepInCache } from './user-cache.ts';
 
 /** Bytes of the digest before the code. */
@@ -51,6 +52,8 @@ export function loadProgram(file: string, folder: string | undefined, kind: stri
     keep: () => {
       if (folder === undefined || cached) return;
       const content = () => {
+        // V8 would refuse in the next run what was made under other flags than that one starts with
+        letHeapsGrow();
         const made = script.createCachedData();
         return [digestOf(made), made];
       };

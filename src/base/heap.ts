@@ -4,16 +4,28 @@
  * several times what lives in it before it is collected. Three threads would hold 100 to 300 MiB of garbage. Smaller heaps are
  * collected more often and in less time: measured over a whole backup, they take no more processor time.
  */
-import { setFlagsFromString } from 'node:v8';
 
 /** MiB that the young generation of a worker has at most: three of its halves. */
 export const workerYoungGeneration = 6;
+
+/** Flags with the values that keep heaps small, and V8's own. */
+const heapFlags = [
+  ['--semi-space-growth-factor', 1, 2],
+  ['--heap-growing-percent', 30, 0],
+] as const;
 
 /**
  * Keeps the heaps of all threads small from now on. V8 lets young generations grow again when it starts a thread, which is
  * to ask anew.
  */
 export function keepHeapsSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--heap-growing-percent=30');
+  for (const [flag, small] of heapFlags) setFlag(`${flag}=${small}`);
 }
+
+/** Gives V8 its own values back: it refuses compiled code that was kept under others (base/code-cache.ts). */
+export function letHeapsGrow(): void {
+  for (const [flag, , own] of heapFlags) setFlag(`${flag}=${own}`);
+}
+
+/** Loads Node's module only when it is asked for: every start reads this file. */
+const setFlag = (flag: string): void => process.getBuiltinModule('node:v8').setFlagsFromString(flag);

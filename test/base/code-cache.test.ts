@@ -44,7 +44,9 @@ function onlyKept(): string {
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'code-cache-'));
   const outfile = join(root, 'code-cache.cjs');
-  const contents = ['code-cache', 'user-cache'].map(name => `export * from './src/base/${name}.ts';`).join('\n');
+  const contents = ['code-cache', 'heap', 'user-cache']
+    .map(name => `export * from './src/base/${name}.ts';`)
+    .join('\n');
   buildSync({ stdin: { contents, resolveDir: '.' }, bundle: true, platform: 'node', format: 'cjs', outfile });
   writeFileSync(
     join(root, 'program-1.cjs'),
@@ -55,9 +57,10 @@ beforeAll(() => {
   );
   writeFileSync(
     join(root, 'load.cjs'),
-    `const { loadProgram, userCacheFolder } = require('./code-cache.cjs');
+    `const { keepHeapsSmall, loadProgram, userCacheFolder } = require('./code-cache.cjs');
      const program = loadProgram(${JSON.stringify(join(root, 'program-1.cjs'))}, userCacheFolder(process.env), 'info');
      console.log(JSON.stringify({ answer: program.exports.answer(), cached: program.cached }));
+     if (process.env.SMALL) keepHeapsSmall();
      program.keep();`,
   );
 });
@@ -73,6 +76,11 @@ describe('compiled code', () => {
     expect(load()).toEqual({ answer: 42, cached: false });
     expect(statSync(onlyKept()).mode & 0o777).toBe(0o600);
     expect(statSync(folder()).mode & 0o777).toBe(0o700);
+    expect(load()).toEqual({ answer: 42, cached: true });
+  });
+
+  test('is used also when the run that kept it had set flags of V8', () => {
+    expect(load({ SMALL: '1' })).toEqual({ answer: 42, cached: false });
     expect(load()).toEqual({ answer: 42, cached: true });
   });
 
