@@ -3,12 +3,19 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { GetThreadData } from '../command/archive/get-job.ts';
 import type { PushThreadData } from '../command/archive/push-job.ts';
 import type { BackupThreadData } from '../command/backup/job.ts';
+import type { ExpireThreadData } from '../command/expire/job.ts';
 import type { RestoreThreadData } from '../command/restore/job.ts';
 import type { VerifyThreadData } from '../command/verify/job.ts';
 import { serveJobs } from '../parallel/thread-port.ts';
 
 /** The jobs of each command. A new command with jobs is one line here. */
-type ThreadData = PushThreadData | GetThreadData | BackupThreadData | RestoreThreadData | VerifyThreadData;
+type ThreadData =
+  | PushThreadData
+  | GetThreadData
+  | BackupThreadData
+  | RestoreThreadData
+  | VerifyThreadData
+  | ExpireThreadData;
 
 async function openJobs(data: ThreadData) {
   switch (data.command) {
@@ -20,6 +27,8 @@ async function openJobs(data: ThreadData) {
       return (await import('../command/backup/worker.ts')).openBackupJobs(data);
     case 'restore':
       return (await import('../command/restore/job.ts')).openRestoreJobs(data);
+    case 'expire':
+      return (await import('../command/expire/job.ts')).openExpireJobs(data);
     case 'verify':
       return (await import('../command/verify/job.ts')).openVerifyJobs(data);
   }

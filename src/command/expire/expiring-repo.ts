@@ -1,10 +1,11 @@
 /** A repository while it is expired: what the steps share, and the one place where files are removed, or not. */
-import { forAll } from '../../repo/object-store.ts';
+import { forAll, isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { describeLock, LockedError } from '../../storage/kept-files.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { tellKept } from '../kept-versions.ts';
 import type { Session } from '../session.ts';
+import { removeWithWorker, worthAWorker } from './remove-trees.ts';
 import type { RetentionOptions } from './retention.ts';
 
 /** Requests under way at once. A local file system works them off one by one; a store far away is waited for. */
@@ -66,6 +67,10 @@ export class ExpiringRepo {
   /** Removes directories with all they hold, in no order. What is locked stays for a later expire. */
   async removeTrees(paths: readonly string[]): Promise<void> {
     if (this.dryRun) return;
+    if (paths.length >= worthAWorker && !isObjectStore(this.storage)) {
+      const data = { command: 'expire', repo: this.repo.settings, retry: { count: 0, interval: 0 } } as const;
+      return await removeWithWorker(paths, this.storage, { threadFile: this.session.threadFile, data });
+    }
     await forAll(paths, path => this.#unlessLocked(this.storage.removeTree(path)), parallelRequests);
   }
 
