@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { BackstopError, errorFromPlain } from '../base/error.ts';
-import { keepHeapsSmall, workerYoungGeneration } from '../base/heap.ts';
+import { keepHeapsSmall, letHeapsGrow, workerYoungGeneration } from '../base/heap.ts';
 import type { Job, JobReply, JobRequest, JobTypes, Outcome } from './job.ts';
 
 export interface PoolSettings {
@@ -24,6 +24,8 @@ export interface PoolSettings {
 interface Slot<J extends JobTypes, T> {
   /** Absent until there is a job for it. */
   worker: Worker | undefined;
+  /** It has answered. */
+  isUp: boolean;
   readonly number: number;
   /** Jobs that it has. What they were given is not kept: it may be much. */
   readonly pending: Map<number, Pick<Job<J, T>, 'name' | 'tag'>>;
@@ -46,6 +48,7 @@ export class WorkerPool<J extends JobTypes, T> {
     this.#window = settings.window ?? 2;
     this.#slots = Array.from({ length: settings.size }, (_, index) => ({
       worker: undefined,
+      isUp: false,
       number: index + 1,
       pending: new Map(),
     }));
@@ -53,6 +56,8 @@ export class WorkerPool<J extends JobTypes, T> {
 
   #start(slot: Slot<J, T>): Worker {
     const { number } = slot;
+    // under other flags than V8's own a thread compiles Node's modules anew, which doubles the time of its start
+    letHeapsGrow();
     const worker = new Worker(this.#settings.threadFile, {
       workerData: this.#settings.data,
       name: `worker-${number}`,
@@ -125,11 +130,12 @@ export class WorkerPool<J extends JobTypes, T> {
     slot.pending.set(id, { name: job.name, tag: job.tag });
     const request: JobRequest = { id, name: String(job.name), input: job.input };
     (slot.worker ?? this.#start(slot)).postMessage(request);
-    // a thread that has just begun let our heap grow: to make a job is what takes most of it
-    keepHeapsSmall();
+    // a thread that has begun let our heap grow: to make a job is what takes most of it
+    if (this.#slots.every(({ worker, isUp }) => worker === undefined || isUp)) keepHeapsSmall();
   }
 
   #answer(slot: Slot<J, T>, reply: JobReply): void {
+    slot.isUp = true;
     const job = slot.pending.get(reply.id);
     if (job === undefined) return;
     slot.pending.delete(reply.id);

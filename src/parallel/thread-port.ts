@@ -28,10 +28,8 @@ export function serveJobs(
   opening: Promise<Readonly<Record<string, Handler>>>,
   retry: RetrySettings,
 ): void {
-  // our start has let the heaps of the other threads grow again
-  keepHeapsSmall();
-  // a failure to open is the answer to every job; without a job it is nobody's
-  opening.catch(() => undefined);
+  // our start has let the heaps of all threads grow again; a failure to open is the answer to every job, without one nobody's
+  opening.then(keepHeapsSmall, () => undefined);
   port.on('message', (request: JobRequest) => {
     opening
       .then(handlers => runJob(handlers, request, retry))
