@@ -69,12 +69,16 @@ class Walk {
 
   async #directory(name: string, path: string): Promise<void> {
     const rules = this.#rules.directory(name);
-    const entries = await this.#settings.storage.list(path);
-    entries.sort((a, b) => compareBytes(a.name, b.name));
-    const isUnlogged = rules.isDatabase ? findUnlogged(entries.map(entry => entry.name)) : undefined;
-    for (const entry of entries) {
-      if (isUnlogged?.(entry.name)) continue;
-      await this.#entry(name, path, entry, rules);
+    const { storage } = this.#settings;
+    // names alone: what is known of each of a million files would not fit into memory at once
+    const names = await storage.names(path);
+    names.sort(compareBytes);
+    const isUnlogged = rules.isDatabase ? findUnlogged(names) : undefined;
+    for (const entryName of names) {
+      if (isUnlogged?.(entryName)) continue;
+      const entry = await storage.info(`${path}/${entryName}`);
+      // what vanished since the directory was read is not there
+      if (entry !== undefined) await this.#entry(name, path, entry, rules);
     }
   }
 

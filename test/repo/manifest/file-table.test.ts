@@ -90,7 +90,7 @@ describe('a file table', () => {
     expect(() => table.name(-1)).toThrow('out of range');
   });
 
-  it('takes less than 250 bytes for a file, with its name, also while it grows and is sorted', () => {
+  it('takes less than 110 bytes for a file, with its name, also while it grows and is sorted', () => {
     const folder = mkdtempSync(join(tmpdir(), 'pgbackstop-table-'));
     try {
       const source = join(folder, 'fill.ts');
@@ -113,8 +113,8 @@ describe('a file table', () => {
       const program = join(folder, 'fill.cjs');
       buildSync({ entryPoints: [source], bundle: true, platform: 'node', format: 'cjs', outfile: program });
       const bytes = Number(execFileSync(process.execPath, ['--expose-gc', program]).toString());
-      expect(bytes).toBeGreaterThan(80);
-      expect(bytes).toBeLessThan(250);
+      expect(bytes).toBeGreaterThan(60);
+      expect(bytes).toBeLessThan(110);
     } finally {
       rmSync(folder, { recursive: true });
     }
