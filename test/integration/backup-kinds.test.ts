@@ -4,12 +4,14 @@
  */
 import { execFileSync } from 'node:child_process';
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -229,6 +231,15 @@ describe('in bundles and by blocks', () => {
     }
     expect((await restore(stanza, data, '--delta')).code).toBe(0);
     expect(backedUpContent(data)).toEqual(contents[3]);
+
+    // of another time, and too long: every block is there all the same
+    const file = join(data, bigFile);
+    const { mtimeMs } = statSync(file);
+    appendFileSync(file, 'more');
+    const kept = await restore(stanza, data, '--delta');
+    expect(kept.stdout).toContain(`restore file ${file} - exists and matches backup`);
+    expect(backedUpContent(data)).toEqual(contents[3]);
+    expect(statSync(file).mtimeMs).toBe(mtimeMs);
   });
 });
 
