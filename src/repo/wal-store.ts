@@ -123,9 +123,12 @@ export async function waitForWal(
   return result;
 }
 
-/** Milliseconds between two looks: soon at first, where a look costs nothing. */
-const firstPause = 20;
-const firstPauseOfStore = 100;
+/**
+ * Time between two looks: at first, in milliseconds, and later as a part of the time that was waited for already. Where a look is
+ * a request the wait may be twice as long as it had to be, else a quarter longer.
+ */
+const pauses = { first: 20, part: 1 / 4 };
+const pausesOfStore = { first: 100, part: 1 };
 const longestPause = 1000;
 
 async function waitForDirectory(
@@ -139,8 +142,7 @@ async function waitForDirectory(
   const prefix = segments.length === 1 ? `${first}-` : undefined;
   const found = new Map<WalName, ArchivedWal>();
   let deadline = clock.monotonic() + timeout;
-  const firstWait = isObjectStore(repo.storage) ? firstPauseOfStore : firstPause;
-  let pause = firstWait;
+  const pause = isObjectStore(repo.storage) ? pausesOfStore : pauses;
   for (;;) {
     signal?.throwIfAborted();
     const copies = groupBySegment(await listWal(repo, archiveId, first.slice(0, 16), prefix));
@@ -156,11 +158,10 @@ async function waitForDirectory(
     const now = clock.monotonic();
     if (found.size > before) {
       deadline = now + timeout;
-      pause = firstWait;
     }
     if (now >= deadline) throw timeoutError(missing, timeout);
-    await clock.sleep(Math.min(pause, deadline - now));
-    pause = Math.min(pause * 2, longestPause);
+    const waited = timeout - (deadline - now);
+    await clock.sleep(Math.min(Math.max(pause.first, waited * pause.part), longestPause, deadline - now));
   }
 }
 
