@@ -3,6 +3,7 @@
  * when it is whole, and is durable once the service has answered.
  */
 import { basename } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { BackstopError, isKind } from '../../base/error.ts';
 import type { KeptVersions } from '../kept-files.ts';
 import type { ByteSink, ByteSource, FileInfo, ReadOptions, Storage, WriteOptions } from '../storage.ts';
@@ -19,8 +20,11 @@ import { abortUploads } from './unfinished.ts';
 import { UploadSink } from './upload.ts';
 import { UploadMemory } from './upload-memory.ts';
 
-/** Bytes on their way to the service, over all files of a thread. */
-const uploadSize = 10 * 1024 * 1024;
+/**
+ * Bytes on their way to the service, over all files of a thread. A WAL segment that the main thread pushes may go as one
+ * request.
+ */
+const uploadSize = (isMainThread ? 16 : 8) * 1024 * 1024;
 /** Bytes from it, likewise: unread, and of ranges that are asked for ahead where the network is slow. */
 const backlogSize = 4 * 1024 * 1024;
 const aheadSize = 10 * 1024 * 1024;

@@ -87,6 +87,8 @@ export class UploadSink implements ByteSink {
   readonly #plan: PartPlan;
   readonly #memory: UploadMemory;
   readonly #permanent: boolean;
+  /** Not to be sent as one request, unless there is memory for that. */
+  readonly #isLarge: boolean;
   /** What is not sent yet, part by part. */
   #pending: Gathered[] = [];
   #pendingSize = 0;
@@ -108,6 +110,7 @@ export class UploadSink implements ByteSink {
     this.#memory = memory;
     this.#permanent = options.permanent ?? false;
     this.#plan = planParts(access.settings.chunkSize, options.sizeHint);
+    this.#isLarge = (options.sizeHint ?? Number.POSITIVE_INFINITY) > wholeSize;
     memory.begin();
   }
 
@@ -115,8 +118,8 @@ export class UploadSink implements ByteSink {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
     this.#gather(chunk);
     if (!this.#memory.isShort) return;
-    // what is full is sent sooner than it need be: when it is answered, there is memory again for the others
-    if (this.#memory.isShared) this.#sendFull();
+    // what is full is sent sooner than it need be: when it is answered, there is memory again
+    if (this.#isLarge || this.#memory.isShared) this.#sendFull();
     return this.#memory.enough();
   }
 
