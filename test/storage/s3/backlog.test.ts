@@ -4,7 +4,8 @@ import { Backlog, Backlogs } from '../../../src/storage/s3/backlog.ts';
 const kibibyte = 1024;
 
 /** Bytes that differ from their neighbours. */
-const bytes = (length: number, seed: number): Buffer => Buffer.from(Array.from({ length }, (_, at) => (at * 31 + seed * 7) % 251));
+const bytes = (length: number, seed: number): Buffer =>
+  Buffer.from(Array.from({ length }, (_, at) => (at * 31 + seed * 7) % 251));
 
 describe('a backlog', () => {
   test('gives what came, in order, whatever the sizes, and keeps no hold of what it was given', () => {
