@@ -252,7 +252,7 @@ describe('manifest', () => {
     const none = await run('manifest', '--stanza=demo', '--filter=pg_data/nothing');
     expect(none.code).toBe(55);
     expect(none.stdout).toMatch(/^P00 {2}ERROR: \[055\]: unable to find 'pg_data\/nothing' in the manifest of backup/);
-    expect((await run('manifest', '--stanza=demo', '--set=x')).code).toBe(32);
+    expect((await run('manifest', '--stanza=demo', '--set=x')).code).toBe(55);
     expect((await run('manifest', '--stanza=demo', '--set=20200101-000000F')).code).toBe(55);
   });
 });
