@@ -51,8 +51,8 @@ export async function reconcileBackupInfo(
 }
 
 async function hasManifest({ storage, stanza }: StanzaRepo, label: BackupLabel): Promise<boolean> {
-  // of a file system; to a store both are one request
-  if (!isObjectStore(storage)) return (await storage.info(manifestFile(stanza, label))) !== undefined;
+  // to a store both are one request; NFS may go on saying of a file that it is not there, and asks again for a list
+  if (!isObjectStore(storage) && (await storage.info(manifestFile(stanza, label))) !== undefined) return true;
   return (await storage.names(labelPath(stanza, label), { prefix: 'backup.manifest' })).includes('backup.manifest');
 }
 

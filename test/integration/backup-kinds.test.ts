@@ -13,6 +13,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -238,6 +239,13 @@ describe('in bundles and by blocks', () => {
     appendFileSync(file, 'more');
     const kept = await restore(stanza, data, '--delta');
     expect(kept.stdout).toContain(`restore file ${file} - exists and matches backup`);
+    expect(backedUpContent(data)).toEqual(contents[3]);
+    expect(statSync(file).mtimeMs).toBe(mtimeMs);
+
+    // too long, and of the same time: what is cut off changes the time
+    appendFileSync(file, 'more');
+    utimesSync(file, mtimeMs / 1000, mtimeMs / 1000);
+    expect((await restore(stanza, data, '--delta')).code).toBe(0);
     expect(backedUpContent(data)).toEqual(contents[3]);
     expect(statSync(file).mtimeMs).toBe(mtimeMs);
   });

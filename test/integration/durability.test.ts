@@ -3,7 +3,7 @@
  * valid repository, or a cluster that PostgreSQL refuses, whenever the power fails.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestCluster } from '../support/cluster.ts';
@@ -12,7 +12,10 @@ import { giveTo, runAs } from '../support/unprivileged.ts';
 import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
 
 const missing = missingTool();
-if (missing !== undefined) console.log(`test/integration/durability: skipped, ${missing}`);
+if (missing !== undefined) {
+  if (process.env.PGBACKSTOP_REQUIRE_COMPAT === '1') throw new Error(`test/integration/durability: ${missing}`);
+  console.log(`test/integration/durability: skipped, ${missing}`);
+}
 
 function missingTool(): string | undefined {
   try {
@@ -38,7 +41,7 @@ let traces = 0;
 async function trace(folder: string, ...args: readonly string[]): Promise<Event[]> {
   const file = join(cluster.root, `trace-${++traces}`);
   const calls =
-    'trace=/^(open|openat|creat|write|pwrite64|writev|pwritev|fsync|fdatasync|rename|renameat|renameat2|mkdir|mkdirat|unlink|unlinkat|symlink|symlinkat|link|linkat|ftruncate|truncate)$';
+    'trace=/^(open|openat|creat|write|pwrite64|writev|pwritev|pwritev2|copy_file_range|sendfile|splice|fallocate|fsync|fdatasync|rename|renameat|renameat2|mkdir|mkdirat|unlink|unlinkat|symlink|symlinkat|link|linkat|ftruncate|truncate)$';
   const argv = stanza.commandLine(project.command, '--log-level-console=info', ...args);
   const result = await runAs(cluster.user, ['strace', '-f', '-y', '-s', '300', '-o', file, '-e', calls, ...argv]);
   if (result.code !== 0)
@@ -72,7 +75,8 @@ function parseTrace(text: string): Event[] {
 }
 
 function parseCall(line: string): Event | undefined {
-  const descriptor = /^\w+\(\d+<([^>]*)>/.exec(line)?.[1] ?? '';
+  const descriptors = [...line.matchAll(/\b\d+<([^>]*)>/g)].map(([, path = '']) => path);
+  const [descriptor = ''] = descriptors;
   const strings = [...line.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, value = '']) => value);
   const [first = '', second = ''] = strings;
   switch (/^\w+/.exec(line)?.[0]) {
@@ -80,10 +84,16 @@ function parseCall(line: string): Event | undefined {
     case 'writev':
     case 'pwrite64':
     case 'pwritev':
+    case 'pwritev2':
+    case 'sendfile':
+    case 'fallocate':
     case 'ftruncate':
       if (first.includes('command end: completed successfully') && !descriptor.endsWith('.log'))
         return { call: 'success' };
       return { call: 'write', path: descriptor };
+    case 'copy_file_range':
+    case 'splice':
+      return { call: 'write', path: descriptors[1] ?? '' };
     case 'truncate':
       return { call: 'write', path: first };
     case 'fsync':
@@ -265,6 +275,19 @@ describe.skipIf(missing !== undefined)('on disk before success', () => {
     expect(events.some(event => event.call === 'sync' && event.path === kept)).toBe(true);
   });
 
+  it('expire: a backup has left backup.info before its data goes', async () => {
+    const events = await trace(stanza.repo, 'expire', '--repo1-retention-full=1');
+    expect(violations(events)).toEqual([]);
+    const removed = indexesOf(
+      events,
+      event => event.call === 'remove' && /\/demo\/\d{8}-\d{6}F\/(pg_data|bundle)\//.test(event.path),
+    );
+    expect(removed.length).toBeGreaterThan(900);
+    const copied = renamedTo(events, '/backup.info.copy');
+    const named = indexesOf(events, event => event.call === 'sync' && event.path.endsWith('/backup/demo'));
+    expect(named.some(at => at > copied && at < Math.min(...removed))).toBe(true);
+  });
+
   it('restore: pg_control after everything else', async () => {
     const data = stanza.newDataDirectory();
     mkdirSync(data, { mode: 0o700 });
@@ -286,8 +309,9 @@ describe.skipIf(missing !== undefined)('on disk before success', () => {
     mkdirSync(data, { mode: 0o700 });
     giveTo(cluster.user, data);
     await stanza.run(project.command, 'restore', `--pg1-path=${data}`);
-    const victim = readdirSync(join(data, 'base/1')).find(name => /^\d+$/.test(name)) ?? '';
+    const [victim = '', long = ''] = readdirSync(join(data, 'base/1')).filter(name => /^\d+$/.test(name));
     execFileSync('truncate', ['-s', '0', join(data, 'base/1', victim)]);
+    appendFileSync(join(data, 'base/1', long), 'what a later time has written');
     const events = await trace(data, 'restore', `--pg1-path=${data}`, '--delta');
     expect(violations(events)).toEqual([]);
     const removed = events.findIndex(
@@ -296,6 +320,9 @@ describe.skipIf(missing !== undefined)('on disk before success', () => {
     expect(removed).toBeGreaterThanOrEqual(0);
     const firstSync = events.findIndex(event => event.call === 'sync');
     const firstWrite = events.findIndex(event => event.call === 'write');
+    // cut off, and not back after a crash
+    expect(events).toContainEqual({ call: 'write', path: join(data, 'base/1', long) });
+    expect(events).toContainEqual({ call: 'sync', path: join(data, 'base/1', long) });
     expect(events[firstSync]).toEqual({ call: 'sync', path: join(data, 'global') });
     expect(firstSync).toBeGreaterThan(removed);
     expect(firstWrite).toBeGreaterThan(firstSync);

@@ -62,7 +62,7 @@ async function carryOut(repo: ExpiringRepo, plan: ArchivePlan): Promise<void> {
   for (const { start, stop } of runs) repo.info(`${archiveId} remove archive, start = ${start}, stop = ${stop}`);
   if (runs.length === 0) repo.info(`${archiveId} no archive to remove`);
   await repo.removeFiles(paths.filter(path => path.includes('/')).map(path => `${base}/${path}`));
-  await repo.removeTrees(directories.whole.map(directory => `${base}/${directory}`));
+  await repo.removeManyTrees(directories.whole.map(directory => `${base}/${directory}`));
   const timelines = planTimelines(names, plan.firstTimeline);
   for (const file of timelines) repo.info(`${archiveId} remove history file ${file}`);
   await repo.removeFiles(timelines.map(file => `${base}/${file}`));

@@ -1,6 +1,6 @@
 /** What a worker does for a restore: brings files back from the repository, and keeps those that are right already. */
-import { closeSync, fsyncSync, lstatSync, openSync, type Stats, statSync, truncateSync, utimesSync } from 'node:fs';
-import { BackstopError } from '../../base/error.ts';
+import { closeSync, fsyncSync, lstatSync, openSync, statSync, truncateSync, utimesSync } from 'node:fs';
+import { BackstopError, systemError } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
 import { countResult, hashResult, openPipeline, type Pipeline, prepareSteps } from '../../codec/pipeline.ts';
@@ -298,9 +298,10 @@ class RestoreWorker {
           content,
         },
       );
+      let isCut = false;
       try {
         // what lies behind the blocks of a file that had them all
-        if (writer === undefined && statSync(task.path).size > task.size) truncateSync(task.path, task.size);
+        isCut = writer === undefined && cutTo(task);
         await this.#readOn(task.path, seen, content, buffer);
         this.#check(task, content);
       } catch (error) {
@@ -308,7 +309,7 @@ class RestoreWorker {
         throw error;
       }
       if (writer === undefined) {
-        this.#keepSame(task, statSync(task.path));
+        this.#keepSame(task, isCut);
         return 'same-content';
       }
       commits.add(writer.commit(task.timestamp, task.owner));
@@ -372,31 +373,58 @@ class RestoreWorker {
     }
     if (task.size === 0) {
       if (info.size > 0) return undefined;
-      this.#keepSame(task, info);
+      this.#keepSame(task, false);
       return 'same-content';
     }
     // probably changed: it is compared by blocks at once
     if (task.block !== undefined && time !== task.timestamp) return undefined;
-    if (info.size > task.size) truncateSync(task.path, task.size);
+    const isCut = cutTo(task);
     const { checksum } = await this.#hash(task.path, buffer);
     if (checksum !== task.checksum) return undefined;
-    this.#keepSame(task, info);
+    this.#keepSame(task, isCut);
     return 'same-content';
   }
 
-  #keepSame(task: RestoreFileTask, { mtimeMs }: Stats): void {
-    if (Math.floor(mtimeMs / 1000) !== task.timestamp) utimesSync(task.path, task.timestamp, task.timestamp);
-    this.#syncKept(task);
+  /** @param isCut its end was just cut off: without a sync that could be back after a crash */
+  #keepSame(task: RestoreFileTask, isCut: boolean): void {
+    const { path, timestamp } = task;
+    inFile(path, 'set time for', () => {
+      if (Math.floor(statSync(path).mtimeMs / 1000) !== timestamp) utimesSync(path, timestamp, timestamp);
+    });
+    if (isCut) syncFile(path);
+    else this.#syncKept(task);
   }
 
   #syncKept({ path, syncKept }: RestoreFileTask): void {
-    if (!syncKept) return;
+    if (syncKept) syncFile(path);
+  }
+}
+
+/** Cuts off what a file has too much. @returns whether it had */
+function cutTo({ path, size }: RestoreFileTask): boolean {
+  return inFile(path, 'truncate', () => {
+    if (statSync(path).size <= size) return false;
+    truncateSync(path, size);
+    return true;
+  });
+}
+
+function syncFile(path: string): void {
+  inFile(path, 'sync', () => {
     const descriptor = openSync(path, 'r');
     try {
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
     }
+  });
+}
+
+function inFile<T>(path: string, what: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw systemError(error, { other: 'file-write' }, `unable to ${what} file '${path}'`);
   }
 }
 

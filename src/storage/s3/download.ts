@@ -255,6 +255,8 @@ class Range {
     });
     const broken = (error: Error) => {
       if (this.#body !== body || this.#over) return;
+      // it was we who did not read on
+      if (body.isPaused()) this.#progressAt = Date.now();
       this.#body = undefined;
       this.#resume(error);
     };

@@ -101,6 +101,7 @@ export class PlainClient {
       case 'ListObjectsV2':
         return parseList(content);
       case 'CreateMultipartUpload':
+        if (isError(content)) throw failure(503, answer.headers, content);
         return { UploadId: field(content, 'UploadId') };
       case 'CompleteMultipartUpload':
         // with status 200, too, the answer may be an error
@@ -240,8 +241,10 @@ function partList({ Parts }: NonNullable<PlainInput['MultipartUpload']>): Reques
 
 /** The text of the first element of this name, whatever its namespace is called. */
 function field(content: string, name: string): string | undefined {
-  const [, text] = new RegExp(`<(?:\\w+:)?${name}>([^<]*)</`).exec(content) ?? [];
-  return text === undefined ? undefined : decodeEntities(text);
+  const element = new RegExp(`<(?:\\w+:)?${name}(?:/>|>(?:<!\\[CDATA\\[(.*?)\\]\\]>|([^<]*))</)`, 's').exec(content);
+  if (element === null) return undefined;
+  const [, verbatim, text = ''] = element;
+  return verbatim ?? decodeEntities(text);
 }
 
 /** What an answer with a status of 300 or more says, as the SDK would throw it. */

@@ -3,6 +3,7 @@
  * seen of it before the last request is answered.
  */
 import { createHash } from 'node:crypto';
+import pLimit from 'p-limit';
 import { isKind } from '../../base/error.ts';
 import type { ByteSink, WriteOptions } from '../storage.ts';
 import { customerKey, type S3Access } from './client.ts';
@@ -46,6 +47,9 @@ export function planParts(chunkSize: number | undefined, sizeHint: number | unde
     sizeOf: number => Math.min(first * 2 ** Math.floor((number - 1) / 900), 4096 * mebibyte),
   };
 }
+
+/** Requests for the parts of one file that are under way. Who writes without waiting, as a manifest is, may have many parts. */
+const partsAtOnce = 4;
 
 interface UploadedPart {
   readonly PartNumber: number;
@@ -101,6 +105,7 @@ export class UploadSink implements ByteSink {
   /** All bytes have come. */
   #isGathered = false;
   readonly #underWay = new Set<Promise<void>>();
+  readonly #requests = pLimit(partsAtOnce);
   #failed: unknown;
   readonly #abort = new AbortController();
 
@@ -125,7 +130,10 @@ export class UploadSink implements ByteSink {
 
   async commit(): Promise<void> {
     this.#endGathering();
-    if (this.#failed !== undefined) throw this.#failed;
+    if (this.#failed !== undefined) {
+      this.#forget();
+      throw this.#failed;
+    }
     if (this.#uploadId === undefined) {
       await this.#putWhole();
       return;
@@ -140,7 +148,7 @@ export class UploadSink implements ByteSink {
     this.#endGathering();
     this.#failed ??= new Error('the upload was aborted');
     this.#abort.abort(this.#failed);
-    for (const { slabs } of this.#pending.splice(0)) this.#memory.give(slabs);
+    this.#forget();
     await Promise.allSettled(this.#underWay);
     if (this.#uploadId === undefined) return;
     try {
@@ -156,6 +164,11 @@ export class UploadSink implements ByteSink {
     } catch {
       // abort() follows another failure, which is the one to be told; the service drops such parts by its own rules
     }
+  }
+
+  /** Gives back what is not sent yet. */
+  #forget(): void {
+    for (const { slabs } of this.#pending.splice(0)) this.#memory.give(slabs);
   }
 
   /** Once: a file whose commit fails is aborted, too. */
@@ -231,7 +244,7 @@ export class UploadSink implements ByteSink {
     this.#uploadId ??= this.#begin();
     this.#memory.send(slabs);
     let isIdle = false;
-    const sending: Promise<void> = this.#upload(number, { pieces: part.pieces(), length: size })
+    const sending: Promise<void> = this.#requests(() => this.#upload(number, { pieces: part.pieces(), length: size }))
       .then(() => {
         // answered: nobody reads it any more. After a failure a socket may still hold it.
         isIdle = true;

@@ -21,15 +21,18 @@ export class YoungMemory {
     if (this.#since < interval) return;
     this.#since = 0;
     this.#collect ??= youngCollector();
-    this.#collect({ type: 'minor' });
+    this.#collect?.({ type: 'minor' });
   }
 }
 
-/** V8 shows its collector to contexts that are made while this flag is set, and only to them. */
-function youngCollector(): Collect {
+/**
+ * V8 shows its collector to contexts that are made while this flag is set, and only to them. Flags are the whole process's:
+ * where another thread takes it back just then there is none, and the next interval asks again.
+ */
+function youngCollector(): Collect | undefined {
   setFlagsFromString('--expose-gc');
   try {
-    return runInNewContext('gc') as Collect;
+    return runInNewContext("typeof gc === 'function' ? gc : undefined") as Collect | undefined;
   } finally {
     setFlagsFromString('--no-expose-gc');
   }
