@@ -20,18 +20,28 @@ const maxDepth = 64;
  * @throws json-format with the position when the text is not JSON
  */
 export function parseJson(text: string): Json {
-  if (!/\d{16}/.test(text)) {
-    try {
-      return JSON.parse(text) as Json;
-    } catch {
-      // the exact parser below takes raw control characters, and says where the text is wrong
-    }
+  try {
+    const value = JSON.parse(text) as Json;
+    if (isExact(value, 0)) return value;
+  } catch {
+    // the exact parser below takes raw control characters, and says where the text is wrong
   }
   const parser = new Parser(text);
   const value = parser.value(0);
   parser.space();
   if (parser.at !== text.length) throw parser.error('unexpected text after the value');
   return value;
+}
+
+/** Whether JSON.parse has rounded nothing: what it rounds is beyond the integers that a number holds. */
+function isExact(value: Json, depth: number): boolean {
+  if (typeof value === 'number') return Number.isSafeInteger(value);
+  if (typeof value !== 'object' || value === null) return true;
+  if (depth === maxDepth) return false;
+  for (const key in value) {
+    if (!isExact((value as JsonObject)[key] ?? null, depth + 1)) return false;
+  }
+  return true;
 }
 
 class Parser {

@@ -24,35 +24,53 @@ class InfoChecksum {
   readonly #hash: Hash = createHash('sha1');
   readonly #encoding: 'latin1' | 'utf8';
   #section: string | undefined;
-  #pending = '{';
+  /** Nothing of the section has come. */
+  #isFirst = true;
+  /** Bytes, not text: a text that grows by pieces is copied again and again. */
+  readonly #pending = Buffer.allocUnsafe(65536);
+  #size = 0;
 
   constructor(encoding: 'latin1' | 'utf8') {
     this.#encoding = encoding;
+    this.#put('{');
   }
 
   add(section: string, key: string, raw: string): void {
-    this.open(section);
-    this.#pending += `${this.#pending.endsWith('{') ? '' : ','}${formatJsonString(key)}:${raw}`;
-    if (this.#pending.length > 65536) this.#flush();
-  }
-
-  open(section: string): void {
-    if (section === this.#section) return;
-    this.#pending += `${this.#section === undefined ? '' : '},'}"${section}":{`;
-    this.#section = section;
+    if (section !== this.#section) this.#open(section);
+    this.#put(this.#isFirst ? formatJsonString(key) : `,${formatJsonString(key)}`);
+    this.#isFirst = false;
+    this.#put(':');
+    this.#put(raw);
   }
 
   digest(): string {
-    this.#pending += this.#section === undefined ? '}' : '}}';
-    this.#hash.update(this.#pending, this.#encoding);
+    this.#put(this.#section === undefined ? '}' : '}}');
+    this.#flush();
     return this.#hash.digest('hex');
   }
 
+  #open(section: string): void {
+    this.#put(`${this.#section === undefined ? '' : '},'}"${section}":{`);
+    this.#section = section;
+    this.#isFirst = true;
+  }
+
+  #put(text: string): void {
+    // a character of UTF-16 is three bytes of UTF-8 at most
+    const most = this.#encoding === 'latin1' ? text.length : 3 * text.length;
+    if (most > this.#pending.length - this.#size) {
+      this.#flush();
+      if (most > this.#pending.length) {
+        this.#hash.update(text, this.#encoding);
+        return;
+      }
+    }
+    this.#size += this.#pending.write(text, this.#size, this.#encoding);
+  }
+
   #flush(): void {
-    // the last character stays, to know whether a comma is due
-    const keep = this.#pending.slice(-1);
-    this.#hash.update(this.#pending.slice(0, -1), this.#encoding);
-    this.#pending = keep;
+    this.#hash.update(this.#pending.subarray(0, this.#size));
+    this.#size = 0;
   }
 }
 
@@ -147,10 +165,13 @@ function decode(bytes: string): string {
 
 /** Splits at the first `=` whose right side is JSON: file names in a manifest may hold `=`. */
 function splitEntry(line: string): { key: string; raw: string } {
+  const only = line.indexOf('=', 1) === line.lastIndexOf('=') ? line.lastIndexOf('=') : undefined;
   // from 1: a key has a character at least, which may be a '=' too (a database can have any name)
   for (let at = line.indexOf('=', 1); at > 0; at = line.indexOf('=', at + 1)) {
     const raw = line.slice(at + 1);
-    if (looksLikeJson(raw)) return { key: line.slice(0, at), raw };
+    // nearly all lines: there is no other place, and who reads the value parses it
+    const isOnly = at === only && raw.startsWith('{') && raw.endsWith('}');
+    if (isOnly || looksLikeJson(raw)) return { key: line.slice(0, at), raw };
   }
   throw new BackstopError('format', `invalid JSON value in: ${excerpt(line)}`);
 }
