@@ -1,7 +1,7 @@
 /** One backup to several repositories: what each of them gets, and what is read of the cluster. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { pages } from '../support/tiny-cluster.ts';
@@ -33,23 +33,24 @@ const straceIs = (() => {
 
 /** Bytes read of each file of the cluster, and how often it was opened, while a backup runs. */
 async function countReads(...args: readonly string[]): Promise<Map<string, { bytes: number; opens: number }>> {
-  const file = join(bed.newFolder(), 'trace');
+  const folder = bed.newFolder();
   const calls = 'trace=openat,read,pread64,readv,preadv,copy_file_range,sendfile,mmap';
   const { code, output } = await bed.attempt('backup', args, [
     'strace',
-    '-f',
+    // a file for each thread: in one, calls that others interrupt stand in two lines
+    '-ff',
     '-y',
     '-s0',
     '-e',
     calls,
     '-o',
-    file,
+    join(folder, 'trace'),
     ...bed.ours,
   ]);
   expect(code, output).toBe(0);
   const found = new Map<string, { bytes: number; opens: number }>();
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    // with several threads a call can be told in two lines: the first has the path, the second the result
+  const lines = readdirSync(folder).flatMap(name => readFileSync(join(folder, name), 'utf8').split('\n'));
+  for (const line of lines) {
     const opened = /openat\([^"]*"([^"]*)", O_RDONLY(?!.*O_DIRECTORY)[^)]*\) = \d/.exec(line);
     const read = /\b(?:pread64|read|readv|preadv|mmap|sendfile|copy_file_range)\([^<]*\d+<([^>]*)>.*\) = (\d+)$/.exec(
       line,
