@@ -139,14 +139,15 @@ describe.skipIf(!requireS3Server())('a service that goes away', () => {
   });
 
   test('at an asynchronous push: what got through is told, what did not is pushed later', async () => {
-    use({ ...brief, 'archive-async': 'y', 'archive-timeout': 10, 'spool-path': join(bed.cluster.folder, 'spool') });
+    const async = { 'archive-async': 'y', 'archive-timeout': 10, 'spool-path': join(bed.cluster.folder, 'spool') };
+    use({ ...brief, ...async, 'process-max': 1 });
     const names = [third, '000000010000000000000004', '000000010000000000000005'];
     mkdirSync(join(bed.cluster.data, 'pg_wal/archive_status'), { recursive: true });
     for (const name of names) {
       bed.cluster.write(`pg_wal/${name}`, forgeSegment(name));
       bed.cluster.write(`pg_wal/archive_status/${name}.ready`, '');
     }
-    // two are sent at once: the third begins when one of them has been answered
+    // a worker sends two at once: the third begins when one of them has been answered
     goAt(3, isWrite);
     const codes: (number | undefined)[] = [];
     for (const name of names)
