@@ -19,16 +19,16 @@ const mebibyte = 1024 * 1024;
 /** Milliseconds between two segments. */
 const pause = 200;
 /** How often a repository goes away in the first part, and segments that are made in the second. */
-const [outages, segmentsDropped] = isFullS3Run() ? [60, 600] : [3, 54];
+const [outages, segmentsDropped] = isFullS3Run() ? [60, 600] : [3, 72];
 /** Milliseconds that a test may take. */
 const longest = isFullS3Run() ? 1_200_000 : 300_000;
 /** What PostgreSQL keeps for itself. */
 const ownWal = 16 * mebibyte;
 /**
  * Seconds until PostgreSQL has asked again: it waits one after a failure, the service is tried for one, and processes start.
- * What the load makes meanwhile comes on top of the limit.
+ * What the load makes meanwhile comes on top of the limit. With room for a busy machine.
  */
-const reaction = 7;
+const reaction = 10;
 
 interface Gap {
   readonly first: string;
