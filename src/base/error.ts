@@ -178,22 +178,27 @@ export interface SystemErrorKinds {
  */
 export function systemError(error: unknown, kinds: SystemErrorKinds, action: string): BackstopError {
   if (isBackstopError(error)) return error;
-  const { code, errno, message } = error as NodeJS.ErrnoException;
+  const { code, errno } = error as NodeJS.ErrnoException;
   const missing = code === 'ENOENT' || code === 'ENOTDIR';
   const kind = missing && kinds.missing !== undefined ? kinds.missing : kinds.other;
   const number = errno === undefined ? '' : `[${Math.abs(errno)}] `;
-  // Node's text is "ENOENT: no such file or directory, open '/x'": keep the middle, the action already names the file
-  const reason = code === undefined ? message : capitalize(message.split(': ')[1]?.split(',')[0] ?? message);
   const hint =
     code === 'ENOSPC' || code === 'EDQUOT'
       ? 'is the file system full?'
       : code === 'EACCES' || code === 'EPERM'
         ? 'does this user have permission on the path and all its parents?'
         : undefined;
-  return new BackstopError(kind, `${action}: ${number}${reason}`, {
+  return new BackstopError(kind, `${action}: ${number}${systemReason(error)}`, {
     cause: error,
     ...(hint === undefined ? {} : { hint }),
   });
+}
+
+/** Why a system call failed, in the system's words: `Permission denied`. */
+export function systemReason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  // Node's text is "ENOENT: no such file or directory, open '/x'": keep the middle, the action already names the file
+  return code === undefined ? message : capitalize(message.split(': ')[1]?.split(',')[0] ?? message);
 }
 
 const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -9,7 +9,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pauseThread } from './clock.ts';
-import { BackstopError, systemError } from './error.ts';
+import { BackstopError, systemError, systemReason } from './error.ts';
 import { formatJson, type JsonObject, parseJson } from './json.ts';
 import { makePath } from './make-path.ts';
 
@@ -211,9 +211,8 @@ function openLockFile(path: string): number {
           throw systemError(cause, { other: 'path-create' }, `unable to create path '${dirname(path)}'`);
         }
       }
-      const failed = systemError(error, { other: 'lock-acquire' }, `unable to acquire lock on file '${path}'`);
       // the same words as when it is held
-      throw new BackstopError('lock-acquire', failed.message.replace(/(?<=: )\[\d+\] /, ''), {
+      throw new BackstopError('lock-acquire', `unable to acquire lock on file '${path}': ${systemReason(error)}`, {
         cause: error,
         hint: `does '${process.geteuid?.() ?? 'this user'}' have permissions on the '${path}' file?`,
       });

@@ -1,4 +1,7 @@
-/** Buffers of one size that steps borrow, so that thousands of small files do not allocate and fault in new ones each. */
+/**
+ * Buffers of one size that are borrowed, so that thousands of small files do not allocate and fault in new ones each: those would
+ * wait for the collector, which sees how small the objects are that hold them, and not how much memory it is.
+ */
 export interface BufferPool {
   take(): Buffer;
   /** The buffer must not be touched after it is given back. */

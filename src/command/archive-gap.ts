@@ -1,5 +1,5 @@
 /** Gaps that archive-push-queue-max left in an archive, as long as somebody could want to recover across them. */
-import { isWalName, walNamesBetween } from '../postgres/wal.ts';
+import { fitsSegmentSize, isWalName, walNamesBetween } from '../postgres/wal.ts';
 import type { ArchiveListing } from '../repo/archive-listing.ts';
 import type { BackupInfo } from '../repo/backup-info.ts';
 import { archivedSegments, directoryOf } from './archive-lag.ts';
@@ -76,8 +76,7 @@ async function missingOf(
 /** Names that do not lead from one to the other: the record is damaged, or of a cluster with segments of another size. */
 function isRange(first: string, last: string, segmentSize: number): boolean {
   if (!isWalName(first) || !isWalName(last) || first.slice(0, 8) !== last.slice(0, 8) || first > last) return false;
-  const perLog = 0x1_0000_0000 / segmentSize;
-  return [first, last].every(name => Number.parseInt(name.slice(16), 16) < perLog);
+  return fitsSegmentSize(first, segmentSize) && fitsSegmentSize(last, segmentSize);
 }
 
 /** `000000010000000000000004 to 000000010000000000000007`, or the only one. */

@@ -130,6 +130,11 @@ export function spoolNames(folder: string): string[] {
   }
 }
 
+/** Removes what is in a directory of the spool. @param kept names that stay */
+export function emptySpoolPath(folder: string, kept: readonly string[] = []): void {
+  for (const name of spoolNames(folder)) if (!kept.includes(name)) removeSpoolFile(`${folder}/${name}`);
+}
+
 /** Makes a directory of the spool, with its parents. */
 export function makeSpoolPath(folder: string): void {
   try {
@@ -164,13 +169,9 @@ export function claimSpool(paths: SpoolPaths, cluster: SpoolCluster): boolean {
   const text = formatCluster(cluster);
   if (found?.text === text) return false;
   if (found !== undefined) {
-    for (const folder of [paths.out, paths.in]) {
-      for (const name of spoolNames(folder)) removeSpoolFile(`${folder}/${name}`);
-    }
+    for (const folder of [paths.out, paths.in]) emptySpoolPath(folder);
     // what else is known is of the other cluster, too: what was fetched ahead, and what was dropped
-    for (const name of spoolNames(paths.root)) {
-      if (name !== 'out' && name !== 'in') removeSpoolFile(`${paths.root}/${name}`);
-    }
+    emptySpoolPath(paths.root, ['out', 'in']);
   }
   makeSpoolPath(paths.root);
   writeStatus(paths.cluster, text);

@@ -130,12 +130,14 @@ export class WorkerPool<J extends JobTypes, T> {
     slot.pending.set(id, { name: job.name, tag: job.tag });
     const request: JobRequest = { id, name: String(job.name), input: job.input };
     (slot.worker ?? this.#start(slot)).postMessage(request);
-    // a thread that has begun let our heap grow: to make a job is what takes most of it
-    if (this.#slots.every(({ worker, isUp }) => worker === undefined || isUp)) keepHeapsSmall();
   }
 
   #answer(slot: Slot<J, T>, reply: JobReply): void {
-    slot.isUp = true;
+    if (!slot.isUp) {
+      slot.isUp = true;
+      // a thread that has begun let our heap grow: to make a job is what takes most of it
+      if (this.#slots.every(({ worker, isUp }) => worker === undefined || isUp)) keepHeapsSmall();
+    }
     const job = slot.pending.get(reply.id);
     if (job === undefined) return;
     slot.pending.delete(reply.id);

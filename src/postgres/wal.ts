@@ -75,6 +75,11 @@ export function segmentsPerLog(segmentSize: number): number {
   return 0x1_0000_0000 / segmentSize;
 }
 
+/** True when the name can be that of a segment of this size, bytes. */
+export function fitsSegmentSize(name: WalName, segmentSize: number): boolean {
+  return parseWalName(name).segment < segmentsPerLog(segmentSize);
+}
+
 /**
  * The segment that holds the byte at this LSN. PostgreSQL's own `pg_walfile_name()` differs at a boundary: it names the
  * segment that ends there.

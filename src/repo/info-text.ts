@@ -165,13 +165,14 @@ function decode(bytes: string): string {
 
 /** Splits at the first `=` whose right side is JSON: file names in a manifest may hold `=`. */
 function splitEntry(line: string): { key: string; raw: string } {
-  const only = line.indexOf('=', 1) === line.lastIndexOf('=') ? line.lastIndexOf('=') : undefined;
   // from 1: a key has a character at least, which may be a '=' too (a database can have any name)
-  for (let at = line.indexOf('=', 1); at > 0; at = line.indexOf('=', at + 1)) {
+  const first = line.indexOf('=', 1);
+  const isOnly = first === line.lastIndexOf('=');
+  for (let at = first; at > 0; at = line.indexOf('=', at + 1)) {
     const raw = line.slice(at + 1);
     // nearly all lines: there is no other place, and who reads the value parses it
-    const isOnly = at === only && raw.startsWith('{') && raw.endsWith('}');
-    if (isOnly || looksLikeJson(raw)) return { key: line.slice(0, at), raw };
+    const isPlain = isOnly && raw.startsWith('{') && raw.endsWith('}');
+    if (isPlain || looksLikeJson(raw)) return { key: line.slice(0, at), raw };
   }
   throw new BackstopError('format', `invalid JSON value in: ${excerpt(line)}`);
 }

@@ -55,10 +55,19 @@ export class StanzaRepo {
     );
   }
 
-  /** Whether a copy is there, whatever is in it. */
-  async hasArchiveInfo(): Promise<boolean> {
+  /**
+   * To a file system a mount that went away after it was opened is an empty directory: what is not there proves nothing, and
+   * what is written there is lost. Asks nothing of other storages.
+   * @throws file-missing when neither copy of archive.info is there
+   */
+  async checkPresence(): Promise<void> {
+    if (this.storage.paths === undefined) return;
     const path = archiveInfoFile(this.stanza);
-    return (await this.storage.info(path)) !== undefined || (await this.storage.info(path + copySuffix)) !== undefined;
+    const infos = await Promise.all([path, path + copySuffix].map(file => this.storage.info(file)));
+    if (infos.some(info => info !== undefined)) return;
+    throw new BackstopError('file-missing', `'${this.fullPath(path)}' is not there any more`, {
+      hint: 'was the file system of the repository unmounted?',
+    });
   }
 
   async saveArchiveInfo(info: ArchiveInfo, version: string): Promise<void> {

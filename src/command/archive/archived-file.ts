@@ -3,7 +3,7 @@ import { BackstopError } from '../../base/error.ts';
 import { isWalSegmentFile, type WalName } from '../../postgres/wal.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import { type ArchiveId, archiveIdOf, isSameDb } from '../../repo/history.ts';
-import { archiveFilePath, archiveInfoFile, archivePath } from '../../repo/layout.ts';
+import { archiveFilePath, archivePath } from '../../repo/layout.ts';
 import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { type ArchivedWal, findWalCopies } from '../../repo/wal-store.ts';
@@ -163,22 +163,13 @@ async function ask({ key, opening }: OpeningSource, name: string, find: FindIn):
   }
 }
 
-/**
- * Of repositories that do not have a file: those which are not there at all. To a file system a mount that went away after
- * it was opened is an empty directory, and proves nothing.
- */
+/** Of repositories that do not have a file: those which are not there at all. */
 async function goneMeanwhile(sources: readonly OpeningSource[]): Promise<SearchError[]> {
   const looks = sources.map(async ({ key, opening }): Promise<SearchError[]> => {
     try {
       const { repo } = await opening;
-      if (repo.storage.paths === undefined || (await repo.hasArchiveInfo())) return [];
-      throw new BackstopError(
-        'file-missing',
-        `'${repo.fullPath(archiveInfoFile(repo.stanza))}' is not there any more`,
-        {
-          hint: 'was the file system of the repository unmounted?',
-        },
-      );
+      await repo.checkPresence();
+      return [];
     } catch (error) {
       return [{ ...repoError(key, error), key }];
     }

@@ -1,7 +1,5 @@
 /** Where the segments of a round are already: each directory of a repository is listed once, whatever their number. */
-import { BackstopError } from '../../base/error.ts';
 import { isWalSegmentFile } from '../../postgres/wal.ts';
-import { archiveInfoFile, copySuffix } from '../../repo/layout.ts';
 import { forAll } from '../../repo/object-store.ts';
 import { type ArchivedWal, checkDuplicates, listWal } from '../../repo/wal-store.ts';
 import type { PushTarget } from './push-target.ts';
@@ -17,7 +15,7 @@ export interface FoundSegments {
  * @throws file-missing when the repository is not there any more
  */
 export async function findSegments(target: PushTarget, names: readonly string[]): Promise<FoundSegments> {
-  await checkPresence(target);
+  await target.repo.checkPresence();
   const directories = new Map<string, string[]>();
   for (const name of names) {
     if (!isWalSegmentFile(name)) continue;
@@ -43,17 +41,6 @@ export async function findSegments(target: PushTarget, names: readonly string[])
       return found[0];
     },
   };
-}
-
-/** A file system that was unmounted leaves an empty directory, which can be written to. */
-async function checkPresence({ repo: { storage, stanza, name } }: PushTarget): Promise<void> {
-  if (storage.paths === undefined) return;
-  const path = archiveInfoFile(stanza);
-  const infos = await Promise.all([path, path + copySuffix].map(file => storage.info(file)));
-  if (infos.some(info => info !== undefined)) return;
-  throw new BackstopError('file-missing', `'${path}' is not in ${name} any more`, {
-    hint: 'was the file system of the repository unmounted?',
-  });
 }
 
 /** What the names of all files begin with: a list of a few neighbours need not be that of the whole directory. */

@@ -4,13 +4,14 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import { BackstopError, isBackstopError, isKind } from '../../base/error.ts';
-import { nextWalName, type WalName } from '../../postgres/wal.ts';
+import { fitsSegmentSize, nextWalName, type WalName } from '../../postgres/wal.ts';
 import { logFile } from '../log-file.ts';
 import { forcedVersion } from '../open.ts';
 import type { Session } from '../session.ts';
 import {
   claimSpool,
   clearErrors,
+  emptySpoolPath,
   isSpoolOf,
   okSuffix,
   readStatus,
@@ -21,11 +22,11 @@ import {
 } from '../spool.ts';
 import { type Background, startBackground } from './background.ts';
 import { type RequestingCluster, spoolPathsOf } from './get-request.ts';
-import { emptyQueue, fitsSegmentSize, halfwayOf, middleOf, queueLength, queueParameters } from './prefetch-queue.ts';
+import { halfwayOf, middleOf, queueLength, queueParameters } from './prefetch-queue.ts';
 import {
   bootId,
   isAtWork,
-  isFetching,
+  isOnList,
   type PrefetchState,
   readPrefetchState,
   removePrefetchState,
@@ -130,7 +131,8 @@ class Prefetch {
     const { walSegmentSize } = this.#cluster;
     const next = nextWalName(this.#request.name, walSegmentSize);
     if (this.#background !== undefined || this.#has(halfwayOf(next, this.#length, walSegmentSize))) return;
-    if (isFetching(this.#state, next, walSegmentSize) || this.#endedJustNow(next)) return;
+    const isFetched = isAtWork(this.#state) && isOnList(this.#state, next, walSegmentSize);
+    if (isFetched || this.#endedJustNow(next)) return;
     try {
       await startBackground(this.#session, queueParameters(next, this.#length), () => undefined);
     } catch (error) {
@@ -143,7 +145,7 @@ class Prefetch {
   /** Recovery is elsewhere, as on another timeline: who fetches what it has left behind makes place for another process. */
   callBack(): void {
     const state = readPrefetchState(this.#paths);
-    const isElsewhere = isAtWork(state) && !isFetching(state, this.#request.name, this.#cluster.walSegmentSize);
+    const isElsewhere = isAtWork(state) && !isOnList(state, this.#request.name, this.#cluster.walSegmentSize);
     if (isElsewhere) removePrefetchState(this.#paths);
   }
 
@@ -273,14 +275,14 @@ class Prefetch {
   /** Somebody else holds the lock: a background process of an earlier call, pgBackRest's, or one that pushes. */
   #isOnItsWay(others: OthersProgress, now: number): boolean {
     const state = readPrefetchState(this.#paths);
-    if (isAtWork(state)) return isFetching(state, this.#request.name, this.#cluster.walSegmentSize);
+    if (isAtWork(state)) return isOnList(state, this.#request.name, this.#cluster.walSegmentSize);
     return !isHeldByPush(this.#session.settings) && others.isMoving(now);
   }
 
   #prepare(): void {
     if (!this.#isTrusted()) {
       claimSpool(this.#paths, this.#cluster.identity);
-      emptyQueue(this.#paths.in);
+      emptySpoolPath(this.#paths.in);
       removePrefetchState(this.#paths);
     }
     this.#forget();

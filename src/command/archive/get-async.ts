@@ -4,11 +4,11 @@ import { WorkerPool } from '../../parallel/pool.ts';
 import { isWalName } from '../../postgres/wal.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
-import { claimSpool, globalStatus, makeSpoolPath, type SpoolPaths, writeError } from '../spool.ts';
+import { claimSpool, emptySpoolPath, globalStatus, makeSpoolPath, type SpoolPaths, writeError } from '../spool.ts';
 import { openArchiveSources } from './archived-file.ts';
 import type { GetJobs, GetThreadData } from './get-job.ts';
 import { readCluster, spoolPathsOf } from './get-request.ts';
-import { emptyQueue, queueOfParameters, tidyQueue } from './prefetch-queue.ts';
+import { queueOfParameters, tidyQueue } from './prefetch-queue.ts';
 import { concernsSpool, describeNames, type Located, PrefetchRun, tell } from './prefetch-run.ts';
 import { bootId, type PrefetchState, processStart, readPrefetchState, writePrefetchState } from './prefetch-state.ts';
 import { beginOpening, closeAll } from './push-target.ts';
@@ -43,7 +43,8 @@ async function fetchQueue(session: Session<'archive-get'>, paths: SpoolPaths): P
   const earlier = readPrefetchState(paths);
   if (claimSpool(paths, identity)) log.warn(`removed what the spool '${paths.root}' had of another cluster`);
   makeSpoolPath(paths.in);
-  if (earlier !== undefined && earlier.boot !== boot) emptyQueue(paths.in);
+  // nobody knows whether a segment is whole that was written before the machine went down
+  if (earlier !== undefined && earlier.boot !== boot) emptySpoolPath(paths.in);
   const order = new RepoOrder(earlier?.slow, clock);
   const state: PrefetchState = {
     boot,

@@ -2,6 +2,7 @@
 import { lstatSync } from 'node:fs';
 import { systemError } from '../../base/error.ts';
 import {
+  fitsSegmentSize,
   formatWalName,
   isWalName,
   parseWalName,
@@ -17,11 +18,6 @@ const longestQueue = 99_999;
 /** Segments that the queue holds. @param queueMax archive-get-queue-max, bytes */
 export function queueLength(queueMax: number, segmentSize: number): number {
   return Math.min(Math.max(2, Math.floor(queueMax / segmentSize)), longestQueue);
-}
-
-/** True when the name can be that of a segment of this size. */
-export function fitsSegmentSize(name: WalName, segmentSize: number): boolean {
-  return parseWalName(name).segment < segmentsPerLog(segmentSize);
 }
 
 /**
@@ -86,11 +82,6 @@ export function tidyQueue(folder: string, queue: Iterable<WalName>, segmentSize:
   const excess = Math.max(0, others.length - (names.length - present.size));
   for (const name of others.splice(0, excess)) removeSpoolFile(`${folder}/${name}`);
   return { wanted: names.filter(name => !present.has(name)), present: present.size, others };
-}
-
-/** Nobody knows whether a segment is whole that was written before the machine went down. */
-export function emptyQueue(folder: string): void {
-  for (const entry of spoolNames(folder)) removeSpoolFile(`${folder}/${entry}`);
 }
 
 function isWhole(path: string, segmentSize: number): boolean {

@@ -88,15 +88,14 @@ export function removePrefetchState(paths: SpoolPaths): void {
 const stateFile = ({ root }: SpoolPaths): string => `${root}/prefetch`;
 
 /** Whether the process that wrote this is there. */
-export function isAtWork(state: PrefetchState | undefined): boolean {
+export function isAtWork(state: PrefetchState | undefined): state is PrefetchState {
   return (
     state !== undefined && state.start !== '' && state.start === processStart(state.pid) && state.boot === bootId()
   );
 }
 
-/** Whether it is, and fetches the segment or has it on its list. */
-export function isFetching(state: PrefetchState | undefined, name: WalName, segmentSize: number): boolean {
-  if (state === undefined || !isAtWork(state)) return false;
+/** Whether the process that wrote this fetches the segment or has it on its list, as long as it is there. */
+export function isOnList(state: PrefetchState, name: WalName, segmentSize: number): boolean {
   const at = countWalNames(state.first, name, segmentSize) - 1;
   return state.first.slice(0, 8) === name.slice(0, 8) && at >= 0 && at < state.count;
 }

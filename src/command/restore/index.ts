@@ -27,7 +27,7 @@ import type { Storage } from '../../storage/storage.ts';
 import { droppedFile } from '../dropped-wal.ts';
 import { clusterSettings, openClusterFiles, openRepo, repoSettings } from '../open.ts';
 import type { Session } from '../session.ts';
-import { removeSpoolFile, spoolNames, spoolPaths } from '../spool.ts';
+import { emptySpoolPath, spoolPaths } from '../spool.ts';
 import {
   type CleanSettings,
   checkDirectories,
@@ -207,8 +207,7 @@ function mayRemoveFrom(session: Session<'restore'>, pgPath: string): boolean {
 function dropSpool({ settings }: Session<'restore'>): void {
   const { 'spool-path': spoolPath, stanza } = settings.values;
   if (spoolPath === undefined) return;
-  const { root } = spoolPaths(spoolPath, stanza);
-  for (const name of spoolNames(root)) if (name !== droppedFile) removeSpoolFile(`${root}/${name}`);
+  emptySpoolPath(spoolPaths(spoolPath, stanza).root, [droppedFile]);
 }
 
 /** What the archive has of timelines. */

@@ -1,5 +1,5 @@
 /** What a worker does for a restore: brings files back from the repository, and keeps those that are right already. */
-import { closeSync, fsyncSync, lstatSync, openSync, statSync, truncateSync, utimesSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, type Stats, statSync, truncateSync, utimesSync } from 'node:fs';
 import { BackstopError, systemError } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
@@ -298,19 +298,23 @@ class RestoreWorker {
           content,
         },
       );
-      let isCut = false;
-      try {
-        // what lies behind the blocks of a file that had them all
-        isCut = writer === undefined && cutTo(task);
+      const check = async () => {
         await this.#readOn(task.path, seen, content, buffer);
         this.#check(task, content);
-      } catch (error) {
-        writer?.close();
-        throw error;
-      }
+      };
       if (writer === undefined) {
-        this.#keepSame(task, isCut);
+        const found = inFile(task.path, 'get info for', () => statSync(task.path));
+        // what lies behind its blocks
+        cutOff(task, found);
+        await check();
+        keepSame(task, found);
         return 'same-content';
+      }
+      try {
+        await check();
+      } catch (error) {
+        writer.close();
+        throw error;
       }
       commits.add(writer.commit(task.timestamp, task.owner));
       return { blockBytes: written };
@@ -329,12 +333,12 @@ class RestoreWorker {
     }
   }
 
-  async #hash(path: string, buffer: Buffer): Promise<{ checksum: string; size: number }> {
+  /** @returns the checksum of a file */
+  async #hash(path: string, buffer: Buffer): Promise<string> {
     const content = openPipeline(contentSteps, this.#codecs, () => undefined);
     try {
       await this.#readOn(path, 0, content, buffer);
-      const results = content.results();
-      return { checksum: hashResult(results, 'content'), size: countResult(results, 'size') };
+      return hashResult(content.results(), 'content');
     } finally {
       content.close();
     }
@@ -348,10 +352,8 @@ class RestoreWorker {
 
   #check(task: RestoreFileTask, pipeline: Pipeline | undefined): void {
     const results = pipeline?.results() ?? {};
-    this.#compare(task, hashResult(results, 'content'), countResult(results, 'size'));
-  }
-
-  #compare(task: RestoreFileTask, checksum: string, size: number): void {
+    const checksum = hashResult(results, 'content');
+    const size = countResult(results, 'size');
     if (checksum === task.checksum && size === task.size) return;
     throw new BackstopError(
       'checksum',
@@ -368,45 +370,41 @@ class RestoreWorker {
     const time = Math.floor(info.mtimeMs / 1000);
     if (typeof task.keep === 'object') {
       if (info.size !== task.size || time !== task.timestamp || time >= task.keep.before) return undefined;
-      this.#syncKept(task);
+      if (task.syncKept) syncFile(task.path);
       return 'same-time';
     }
     if (task.size === 0) {
       if (info.size > 0) return undefined;
-      this.#keepSame(task, false);
+      keepSame(task, info);
       return 'same-content';
     }
     // probably changed: it is compared by blocks at once
     if (task.block !== undefined && time !== task.timestamp) return undefined;
-    const isCut = cutTo(task);
-    const { checksum } = await this.#hash(task.path, buffer);
-    if (checksum !== task.checksum) return undefined;
-    this.#keepSame(task, isCut);
+    cutOff(task, info);
+    if ((await this.#hash(task.path, buffer)) !== task.checksum) return undefined;
+    keepSame(task, info);
     return 'same-content';
-  }
-
-  /** @param isCut its end was just cut off: without a sync that could be back after a crash */
-  #keepSame(task: RestoreFileTask, isCut: boolean): void {
-    const { path, timestamp } = task;
-    inFile(path, 'set time for', () => {
-      if (Math.floor(statSync(path).mtimeMs / 1000) !== timestamp) utimesSync(path, timestamp, timestamp);
-    });
-    if (isCut) syncFile(path);
-    else this.#syncKept(task);
-  }
-
-  #syncKept({ path, syncKept }: RestoreFileTask): void {
-    if (syncKept) syncFile(path);
   }
 }
 
-/** Cuts off what a file has too much. @returns whether it had */
-function cutTo({ path, size }: RestoreFileTask): boolean {
-  return inFile(path, 'truncate', () => {
-    if (statSync(path).size <= size) return false;
-    truncateSync(path, size);
-    return true;
-  });
+/** Whether what was found has more than the backup. */
+const isLonger = (task: RestoreFileTask, found: Stats): boolean => found.size > task.size;
+
+function cutOff(task: RestoreFileTask, found: Stats): void {
+  if (isLonger(task, found)) inFile(task.path, 'truncate', () => truncateSync(task.path, task.size));
+}
+
+/**
+ * Leaves a file that has the content of the backup, with the backup's time. What was cut off is synced: it could be back after
+ * a crash.
+ * @param found before anything was cut off, which changes the time
+ */
+function keepSame(task: RestoreFileTask, found: Stats): void {
+  const { path, timestamp } = task;
+  if (isLonger(task, found) || Math.floor(found.mtimeMs / 1000) !== timestamp) {
+    inFile(path, 'set time for', () => utimesSync(path, timestamp, timestamp));
+  }
+  if (isLonger(task, found) || task.syncKept) syncFile(path);
 }
 
 function syncFile(path: string): void {

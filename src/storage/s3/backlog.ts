@@ -3,7 +3,7 @@
  * memory that is used again: what Node reads into would grow old while it waits here, and the collector seldom looks at
  * what is old.
  */
-import { Slabs } from './slabs.ts';
+import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { YoungMemory } from './young-memory.ts';
 
 /** Bytes of one answer that may lie here, as long as all together are few; then so many. */
@@ -14,7 +14,7 @@ const slabSize = 64 * 1024;
 
 /** What the backlogs of a thread share. */
 export class Backlogs {
-  readonly slabs: Slabs;
+  readonly slabs: BufferPool;
   readonly #limit: number;
   readonly #young = new YoungMemory();
   #size = 0;
@@ -22,7 +22,7 @@ export class Backlogs {
   /** @param limit bytes after which each answer may have few only */
   constructor(limit: number) {
     this.#limit = limit;
-    this.slabs = new Slabs(slabSize, Math.ceil((2 * limit) / slabSize));
+    this.slabs = bufferPool(slabSize, Math.ceil((2 * limit) / slabSize));
   }
 
   came(bytes: number): void {

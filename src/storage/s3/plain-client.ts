@@ -101,12 +101,10 @@ export class PlainClient {
       case 'ListObjectsV2':
         return parseList(content);
       case 'CreateMultipartUpload':
-        if (isError(content)) throw failure(503, answer.headers, content);
-        return { UploadId: field(content, 'UploadId') };
       case 'CompleteMultipartUpload':
         // with status 200, too, the answer may be an error
         if (isError(content)) throw failure(503, answer.headers, content);
-        return { ETag: field(content, 'ETag') };
+        return { UploadId: field(content, 'UploadId'), ETag: field(content, 'ETag') };
       case 'PutObject':
       case 'UploadPart':
         if (isError(content)) throw new FalseAnswer('the answer to a write is an error');

@@ -2,13 +2,13 @@
  * Bounds the bytes of all files that a thread has on their way to the service: those that are gathered, and those that are
  * sent and not yet answered.
  */
-import { Slabs } from './slabs.ts';
+import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 
 /** Bytes of a piece: a part of 5 MiB is 40 of them. */
 const slabSize = 128 * 1024;
 
 export class UploadMemory {
-  readonly #slabs: Slabs;
+  readonly #slabs: BufferPool;
   /** Slabs that may still be taken; less than none while somebody took more, and is to wait. */
   #free: number;
   /** Slabs whose bytes are being sent: they come back by themselves. */
@@ -21,7 +21,7 @@ export class UploadMemory {
   constructor(total: number) {
     this.#free = Math.max(1, Math.floor(total / slabSize));
     // twice: what is taken beyond the bound comes back, too
-    this.#slabs = new Slabs(slabSize, 2 * this.#free);
+    this.#slabs = bufferPool(slabSize, 2 * this.#free);
   }
 
   /** A file begins, and may have all that there is as long as it is the only one. */
