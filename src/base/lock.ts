@@ -142,6 +142,8 @@ class HeldLock implements Lock {
   readonly #path: string;
   readonly #execId: string;
   #descriptor: number | undefined;
+  /** Bytes in the file, at first those of its holder before us. */
+  #length = Number.POSITIVE_INFINITY;
 
   constructor(path: string, descriptor: number, execId: string) {
     this.#path = path;
@@ -175,8 +177,10 @@ class HeldLock implements Lock {
         : { pctCplt: progress.percentComplete, sz: progress.size, szCplt: progress.sizeComplete }),
     };
     const bytes = Buffer.from(formatJson(content));
-    ftruncateSync(this.#descriptor, 0);
+    // written over what was there: a reader never meets an empty file
     writeSync(this.#descriptor, bytes, 0, bytes.length, 0);
+    if (bytes.length < this.#length) ftruncateSync(this.#descriptor, bytes.length);
+    this.#length = bytes.length;
   }
 
   release(): void {

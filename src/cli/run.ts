@@ -4,8 +4,7 @@ import { setPriority } from 'node:os';
 import { systemClock } from '../base/clock.ts';
 import { asBackstopError, BackstopError } from '../base/error.ts';
 import { acquireLock, adoptLock, type Lock } from '../base/lock.ts';
-import { type LogLevel, ProcessLog, writeAll, writeResult } from '../base/log.ts';
-import { formatSize } from '../base/units.ts';
+import { type LogLevel, ProcessLog, writeResult } from '../base/log.ts';
 import { commandModules } from '../command/index.ts';
 import { firstInherited, lockPaths } from '../command/lock-paths.ts';
 import { logFile } from '../command/log-file.ts';
@@ -14,6 +13,7 @@ import { describeRequests, StoreRequests } from '../command/store-requests.ts';
 import { commandRoleName, commands, type RunCommand } from '../config/command.ts';
 import { type AfterBegin, formatOptions, formatParams, type Settings } from '../config/index.ts';
 import type { Call } from './first-step.ts';
+import { progressTeller } from './progress.ts';
 import { restoreCommandCode } from './restore-command-code.ts';
 
 export interface RunContext {
@@ -111,11 +111,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       threadFile: context.threadFile,
       locks: held,
       stanzas: context.stanzas,
-      progress: progress => {
-        // info adds up what the locks of all repositories say: only the first, and the one without a key, speak
-        for (const lock of new Set([held[0], held.at(-1)])) lock?.note(progress);
-        showProgress(settings, progress);
-      },
+      progress: progressTeller(settings, held, clock),
       requests,
       print: writeResult,
       afterwards: next => void afterwards.push(next as unknown as Settings),
@@ -233,16 +229,4 @@ function endOnSignals(finish: (signal: NodeJS.Signals) => number): void {
   }
   // a reader of our output that goes away must not end a backup
   process.on('SIGPIPE', () => undefined);
-}
-
-/** One line that rewrites itself, for somebody who watches; a log or a pipe gets lines only. */
-function showProgress(settings: Settings, progress: Parameters<Session['progress']>[0]): void {
-  const { values } = settings;
-  if (!process.stderr.isTTY || ['detail', 'debug', 'trace'].includes(values['log-level-console'])) return;
-  if (values['log-level-console'] === 'off') return;
-  const text =
-    progress === undefined
-      ? ''
-      : `${settings.command} ${(progress.percentComplete / 100).toFixed(1)}% of ${formatSize(progress.size)}`;
-  writeAll(2, `\r${text}\x1b[K`);
 }

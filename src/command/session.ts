@@ -20,10 +20,11 @@ export interface Session<C extends CommandName = RunCommand> {
   readonly stanzas: readonly string[];
   /** The locks that were taken for this command. */
   readonly locks: readonly Lock[];
-  /** Tells lock files, where info reads it, and a terminal how far the command is; undefined: no longer under way. */
-  readonly progress: (
-    progress: { readonly percentComplete: number; readonly size: number; readonly sizeComplete: number } | undefined,
-  ) => void;
+  /**
+   * Tells lock files, where info reads it, and a terminal how far the command is, in bytes; undefined: no longer under way.
+   * May be called as often as there is something new.
+   */
+  readonly progress: (progress: { readonly size: number; readonly sizeComplete: number } | undefined) => void;
   /** Counts what is asked of object stores. */
   readonly requests: StoreRequests;
   /** Writes to standard output, for commands whose result is text. */

@@ -205,9 +205,15 @@ describe.skipIf(!requireS3Server())(
 
       const [posix, s3] = [inPosix(), await inS3()];
       const posixNames = [...posix].map(name => name.slice(0, 24)).sort();
-      const missing = posixNames.filter(name => ![...s3].some(other => other.startsWith(name)));
-      // the one that was up has all
-      expect(posixNames).toEqual([...walNamesBetween(posixNames[0] ?? '', posixNames.at(-1) ?? '', mebibyte)]);
+      const all = [...walNamesBetween(posixNames[0] ?? '', posixNames.at(-1) ?? '', mebibyte)];
+      const lacking = (names: ReadonlySet<string>) => {
+        const has = new Set([...names].map(name => name.slice(0, 24)));
+        return all.filter(name => !has.has(name));
+      };
+      const [notInPosix, missing] = [lacking(posix), lacking(s3)];
+      // the one that was up has all; on a machine that is busy with other things, all but what came in such a moment
+      expect(notInPosix.length).toBeLessThan(segmentsDropped / 10);
+      expect(missing).toEqual(expect.arrayContaining(notInPosix));
       expect(missing.length).toBeGreaterThan(segmentsDropped / 2);
       expect(missing.length).toBeLessThan(segmentsDropped);
       const log = backgroundLog().slice(before);
@@ -217,17 +223,19 @@ describe.skipIf(!requireS3Server())(
         /because archive queue exceeded 8MB\n.*\n +repo2: \[\w+Error\] .*\n.*\n +repo1 has the file\n/,
       );
       const [posixRepo, s3Repo] = await repos();
-      expect(posixRepo?.dropped).toBeUndefined();
-      expect((s3Repo?.dropped ?? []).flatMap(({ first, last }) => [...walNamesBetween(first, last, mebibyte)])).toEqual(
-        missing,
+      const droppedIn = (repo: RepoJson | undefined) =>
+        (repo?.dropped ?? []).flatMap(({ first, last }) => [...walNamesBetween(first, last, mebibyte)]);
+      expect(droppedIn(posixRepo)).toEqual(notInPosix);
+      expect(droppedIn(s3Repo)).toEqual(missing);
+      expect(await stanza.run(ours, 'info')).toMatch(
+        / {4}wal dropped by archive-push-queue-max:\n( {8}repo1: .*\n)? {8}repo2: /,
       );
-      expect(await stanza.run(ours, 'info')).toContain('    wal dropped by archive-push-queue-max:\n        repo2: ');
       expect(await stanza.run(ours, 'check', '--log-level-console=info')).toMatch(
         /WARN: repo2: \d+ WAL segment\(s\) .* were dropped/,
       );
 
       await stanza.run(ours, 'backup', '--type=full', '--repo=2', '--repo2-retention-full=1');
-      expect((await repos()).map(({ dropped }) => dropped)).toEqual([undefined, undefined]);
+      expect((await repos()).map(({ dropped }) => dropped)).toEqual([posixRepo?.dropped, undefined]);
       expect(statSync(join(stanza.folder, 'spool/archive/demo/dropped.json')).size).toBeGreaterThan(0);
     });
   },

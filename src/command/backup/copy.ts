@@ -1,6 +1,6 @@
 /** Copies the files of the plans with the worker pool, each file read once for all repositories that take it. */
 import { BackstopError, errorFromPlain } from '../../base/error.ts';
-import { formatPercent, percentHundredths } from '../../base/units.ts';
+import { formatPercent } from '../../base/units.ts';
 import { runHere } from '../../parallel/here.ts';
 import type { Job } from '../../parallel/job.ts';
 import { WorkerPool } from '../../parallel/pool.ts';
@@ -75,16 +75,18 @@ export async function copyCluster(
         const indexes = job.files.filter(index => takers.some(repo => repo.takes(index)));
         const [some] = indexes;
         if (some === undefined) continue;
-        const tasks = indexes.map(
-          (index): BackupFileTask => ({
-            path: pathOf(index),
+        const source = sourceOf(some);
+        const tasks = indexes.map((index): BackupFileTask => {
+          const name = files.name(index);
+          return {
+            path: sourcePath(source.path, name),
             size: files.size(index),
-            mayVanish: mayVanish(files.name(index)),
-            isControl: files.name(index) === 'pg_data/global/pg_control',
-            stores: takers.map(repo => (repo.takes(index) ? repo.taskOf(index) : undefined)),
-          }),
-        );
-        const input = { pgKey: sourceOf(some).key, repos: takers.map(repo => all.indexOf(repo)), files: tasks };
+            mayVanish: mayVanish(name),
+            isControl: name === 'pg_data/global/pg_control',
+            stores: takers.map(repo => (repo.takes(index) ? repo.taskOf(index, name) : undefined)),
+          };
+        });
+        const input = { pgKey: source.key, repos: takers.map(repo => all.indexOf(repo)), files: tasks };
         return { name: 'backup-files', input, tag: { files: indexes, repos: takers } };
       }
       return undefined;
@@ -97,6 +99,7 @@ export async function copyCluster(
       const log = session.log.worker(worker);
       for (const [at, index] of tag.files.entries()) {
         progress.add(files.size(index));
+        const origin = { path: () => pathOf(index), worker, percent: () => progress.percent };
         let told = false;
         for (const [place, repo] of tag.repos.entries()) {
           const share = output[place];
@@ -104,7 +107,7 @@ export async function copyCluster(
           if (!('results' in share) || !repo.takes(index) || fanOut.only([repo]).length === 0) continue;
           const result = share.results[at];
           if (result === undefined) throw new BackstopError('assert', 'worker gave too few results');
-          repo.record(index, result, { path: pathOf(index), worker, percent: progress.percent });
+          repo.record(index, result, origin);
           if (told || result.outcome !== 'copied' || result.pages === undefined || result.pages.valid) continue;
           told = true;
           warnPages(log, pathOf(index), result.size, cluster.control.pageSize, result.pages);
@@ -162,7 +165,6 @@ class CopyProgress {
   readonly #session: Session<'backup'>;
   readonly #total: number;
   #done = 0;
-  #told = -1;
 
   constructor(session: Session<'backup'>, total: number) {
     this.#session = session;
@@ -184,10 +186,6 @@ class CopyProgress {
   }
 
   #tell(): void {
-    const percentComplete = percentHundredths(this.#done, this.#total);
-    // a tenth of a percent is often enough for those who watch
-    if (this.#told >= 0 && percentComplete - this.#told < 10) return;
-    this.#told = percentComplete;
-    this.#session.progress({ percentComplete, size: this.#total, sizeComplete: this.#done });
+    this.#session.progress({ size: this.#total, sizeComplete: this.#done });
   }
 }

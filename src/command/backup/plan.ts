@@ -1,7 +1,6 @@
 /** Decides, from the manifest of the cluster and of the prior backup, which files are copied and which are references. Pure. */
 import { mayVanish } from '../../postgres/files.ts';
 import type { BackupLabel } from '../../repo/label.ts';
-import type { ManifestFile } from '../../repo/manifest/file-table.ts';
 import { emptyChecksum, type Manifest, storedIn } from '../../repo/manifest/manifest.ts';
 
 export interface BackupPlan {
@@ -27,21 +26,22 @@ export function planBackup(manifest: Manifest, prior: Manifest | undefined, delt
   for (let index = 0; index < manifest.files.length; index++) {
     const priorIndex = prior?.files.find(manifest.files.name(index));
     if (prior !== undefined && priorIndex !== undefined) {
-      const before = prior.files.get(priorIndex);
       const size = manifest.files.size(index);
-      const same = size === before.size && before.checksum !== undefined;
+      const same = size === prior.files.size(priorIndex) && prior.files.hasChecksum(priorIndex);
       if (
         same &&
         !(size === 0 && manifest.header.bundle) &&
-        (size === 0 || (!delta && before.timestamp === manifest.files.timestamp(index) && !isBehind(before, prior)))
+        (size === 0 ||
+          (!delta &&
+            prior.files.timestamp(priorIndex) === manifest.files.timestamp(index) &&
+            !isBehind(prior, priorIndex)))
       ) {
         references.push({ index, label: takeOver(manifest, index, prior, priorIndex) });
         continue;
       }
     }
     if (manifest.header.bundle && manifest.files.size(index) === 0) {
-      const file = manifest.files.get(index);
-      manifest.files.set(index, { ...file, checksum: emptyChecksum, sizeRepo: 0 });
+      manifest.files.noteCopied(index, notStored);
       empty.push(index);
       continue;
     }
@@ -56,28 +56,28 @@ export function planBackup(manifest: Manifest, prior: Manifest | undefined, delt
  * Times are the primary's, and what it wrote after the backup's start may not have come to the standby's files when they
  * were copied. The WAL of that backup would bring it back, that of a later backup would not.
  */
-export function isBehind({ name, timestamp }: ManifestFile, { header }: Manifest): boolean {
-  return header.options.backupStandby === true && timestamp >= header.timestampStart && mayVanish(name);
+export function isBehind({ header, files }: Manifest, index: number): boolean {
+  if (header.options.backupStandby !== true || files.timestamp(index) < header.timestampStart) return false;
+  return mayVanish(files.name(index));
 }
+
+/** What is known of an empty file that is in the manifest only. */
+const notStored = {
+  size: 0,
+  sizeRepo: 0,
+  checksum: emptyChecksum,
+  bundleId: 0,
+  bundleOffset: 0,
+  blockMapSize: 0,
+} as const;
 
 /**
  * Makes a file of the manifest a reference to what the prior backup has.
  * @returns label of the backup that stores the bytes
  */
 export function takeOver(manifest: Manifest, index: number, prior: Manifest, priorIndex: number): BackupLabel {
-  const now = manifest.files.get(index);
-  const before = prior.files.get(priorIndex);
-  const label = storedIn(prior, before);
-  manifest.files.set(index, {
-    ...before,
-    sizeOriginal: now.sizeOriginal,
-    size: before.size,
-    timestamp: now.timestamp,
-    mode: now.mode,
-    user: now.user,
-    group: now.group,
-    checksum: before.checksum ?? emptyChecksum,
-    reference: label,
-  });
+  const reference = prior.files.reference(priorIndex);
+  const label = storedIn(prior, reference === undefined ? {} : { reference });
+  manifest.files.takeContent(index, prior.files, priorIndex, emptyChecksum, label);
   return label;
 }

@@ -1,5 +1,4 @@
 /** Turns the files to copy into jobs: large files first, so that workers end together; small ones many to a job. Pure. */
-import { compareBytes } from '../../base/json.ts';
 import type { FileTable } from '../../repo/manifest/file-table.ts';
 
 export interface BundleOptions {
@@ -79,17 +78,20 @@ export function numberBundles(
   return numbers;
 }
 
-/** @returns jobs for the files of one cluster, in the order in which they are to start */
+/**
+ * @param files sorted
+ * @returns jobs for the files of one cluster, in the order in which they are to start
+ */
 export function queueFiles(files: FileTable, copy: readonly number[], bundle: BundleOptions | undefined): QueuedJob[] {
-  const bySize = (a: number, b: number) => files.size(b) - files.size(a) || byName(a, b);
-  const byName = (a: number, b: number) => compareBytes(files.name(b), files.name(a));
+  // a manifest has its files in the order of their names
+  const bySize = (a: number, b: number) => files.size(b) - files.size(a) || b - a;
   if (bundle === undefined)
     return groupJobs(files, [...copy].sort(bySize), jobBytes, jobFiles).map(job => ({ files: job }));
   const large = copy.filter(index => files.size(index) > bundle.limit).sort(bySize);
   // old files together: they will be unchanged together, and a bundle that nobody needs any more can go
   const small = copy
     .filter(index => files.size(index) <= bundle.limit)
-    .sort((a, b) => files.timestamp(a) - files.timestamp(b) || byName(a, b));
+    .sort((a, b) => files.timestamp(a) - files.timestamp(b) || b - a);
   return [...large.map(index => [index]), ...groupBundles(files, small, bundle.size)].map(job => ({ files: job }));
 }
 

@@ -29,6 +29,15 @@ export interface RepoCopy extends BackupRepo {
   readonly saveProgress: () => Promise<void>;
 }
 
+/** Of a result: the texts are made when they are wanted. */
+interface Origin {
+  readonly path: () => string;
+  readonly worker: number;
+  readonly percent: () => string;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
 export class RepoCopying {
   readonly #copy: RepoCopy;
   readonly #takes: Uint8Array;
@@ -78,52 +87,50 @@ export class RepoCopying {
     }
   }
 
-  taskOf(index: number): StoreTask {
+  /** @param name of the file in the manifest */
+  taskOf(index: number, name: string): StoreTask {
     const { manifest, prior, repo, resumed } = this.#copy;
-    const file = manifest.files.get(index);
+    const { header, files } = manifest;
     const bundleId = this.#bundleIds[index] ?? 0;
-    const priorIndex = prior?.files.find(file.name);
+    const blockSize = files.blockSize(index);
+    const priorIndex = prior?.files.find(name);
     const before = priorIndex === undefined ? undefined : prior?.files.get(priorIndex);
     const kept = resumed.get(index);
-    const comparable = before !== undefined && before.checksum !== undefined && before.size === file.size;
+    const comparable =
+      before?.checksum !== undefined && before.size === files.size(index) ? before.checksum : undefined;
     // of the same size and time, and yet to be read: the time is in doubt, the content may well be the same
-    const doubted = before?.timestamp === file.timestamp;
-    return {
-      repoPath: backupFile(
-        repo.stanza,
-        manifest.header.label,
-        { name: file.name, bundleId, blockMapSize: file.blockSize },
-        this.#suffix,
-      ),
+    const doubted = before?.timestamp === files.timestamp(index);
+    const task: Mutable<StoreTask> = {
+      repoPath: backupFile(repo.stanza, header.label, { name, bundleId, blockMapSize: blockSize }, this.#suffix),
       bundleId,
-      ...(kept?.checksum === undefined
-        ? {}
-        : {
-            resumed: {
-              checksum: kept.checksum,
-              size: kept.size,
-              sizeRepo: kept.sizeRepo,
-              checksumRepo: kept.checksumRepo ?? kept.checksum,
-              compare: manifest.header.options.delta,
-            },
-          }),
-      ...(file.blockSize === 0 ? {} : { block: this.#blockTask(file, before) }),
-      ...(file.checksumPage === undefined ? {} : { pageSegment: relationSegment(file.name) }),
-      ...(comparable && before?.checksum !== undefined
-        ? { prior: { checksum: before.checksum, size: before.size, always: manifest.header.options.delta || doubted } }
-        : {}),
     };
+    if (kept?.checksum !== undefined) {
+      task.resumed = {
+        checksum: kept.checksum,
+        size: kept.size,
+        sizeRepo: kept.sizeRepo,
+        checksumRepo: kept.checksumRepo ?? kept.checksum,
+        compare: header.options.delta,
+      };
+    }
+    if (blockSize > 0) task.block = this.#blockTask(index, before);
+    if (files.hasPages(index)) task.pageSegment = relationSegment(name);
+    if (comparable !== undefined) {
+      task.prior = { checksum: comparable, size: files.size(index), always: header.options.delta || doubted };
+    }
+    return task;
   }
 
-  #blockTask(file: ManifestFile, before: ManifestFile | undefined): BlockTask {
+  #blockTask(index: number, before: ManifestFile | undefined): BlockTask {
     const { manifest, prior, repo, superBlockSize } = this.#copy;
-    const { header } = manifest;
+    const { header, files } = manifest;
+    const blockSize = files.blockSize(index);
     const hasMap =
-      prior !== undefined && before !== undefined && before.blockMapSize > 0 && before.blockSize === file.blockSize;
+      prior !== undefined && before !== undefined && before.blockMapSize > 0 && before.blockSize === blockSize;
     return {
-      blockSize: file.blockSize,
-      checksumSize: file.blockChecksumSize,
-      superBlockSize: superBlockSizeOf(superBlockSize, file.blockSize),
+      blockSize,
+      checksumSize: files.blockChecksumSize(index),
+      superBlockSize: superBlockSizeOf(superBlockSize, blockSize),
       reference: header.references.length - 1,
       ...(hasMap
         ? {
@@ -137,36 +144,36 @@ export class RepoCopying {
     };
   }
 
-  /** Writes one result into the manifest and the log. */
-  record(
-    index: number,
-    result: BackupFileResult,
-    { path, worker, percent }: { readonly path: string; readonly worker: number; readonly percent: string },
-  ): void {
+  /**
+   * Writes one result into the manifest and the log.
+   * @param from where the file was, of which worker it comes, and how far the copy is
+   */
+  record(index: number, result: BackupFileResult, from: Origin): void {
     const { manifest, prior, resumed, session } = this.#copy;
-    const log = session.log.worker(worker);
-    const file = manifest.files.get(index);
+    const { files } = manifest;
+    const detail = session.log.enabled('detail') ? session.log.worker(from.worker) : undefined;
     const bundleId = this.#bundleIds[index] ?? 0;
     switch (result.outcome) {
       case 'vanished':
         this.#vanished.add(index);
-        log.detail(`skip file removed by database ${path}`);
+        detail?.detail(`skip file removed by database ${from.path()}`);
         return;
       case 'matched': {
-        const priorIndex = prior?.files.find(file.name);
+        const priorIndex = prior?.files.find(files.name(index));
         if (prior === undefined || priorIndex === undefined) throw new BackstopError('assert', 'match without prior');
         takeOver(manifest, index, prior, priorIndex);
-        log.detail(
-          `match file from prior backup ${path} (${formatSize(result.size)}, ${percent}) checksum ${result.checksum}`,
+        detail?.detail(
+          `match file from prior backup ${from.path()} (${formatSize(result.size)}, ${from.percent()}) checksum ${result.checksum}`,
         );
         return;
       }
       case 'resumed': {
         const kept = resumed.get(index);
         if (kept === undefined) throw new BackstopError('assert', 'resumed a file that was not kept');
-        manifest.files.set(index, { ...kept, mode: file.mode, user: file.user, group: file.group });
-        log.detail(
-          `checksum resumed file ${path} (${formatSize(kept.size)}, ${percent})${kept.checksum === undefined ? '' : ` checksum ${kept.checksum}`}`,
+        const { mode, user, group } = files.get(index);
+        files.set(index, { ...kept, mode, user, group });
+        detail?.detail(
+          `checksum resumed file ${from.path()} (${formatSize(kept.size)}, ${from.percent()})${kept.checksum === undefined ? '' : ` checksum ${kept.checksum}`}`,
         );
         this.#count(kept.size);
         return;
@@ -174,31 +181,32 @@ export class RepoCopying {
       case 'copied': {
         const { pages } = result;
         if (result.resumeFailed === true) {
-          log.warn(
-            `resumed backup file ${path} does not have expected checksum ${resumed.get(index)?.checksum}. The file will be recopied and backup will continue but this may be an issue unless the resumed backup path in the repository is known to be corrupted.`,
-          );
+          session.log
+            .worker(from.worker)
+            .warn(
+              `resumed backup file ${from.path()} does not have expected checksum ${resumed.get(index)?.checksum}. The file will be recopied and backup will continue but this may be an issue unless the resumed backup path in the repository is known to be corrupted.`,
+            );
         }
-        manifest.files.set(index, {
-          ...file,
+        const seen = files.size(index);
+        files.noteCopied(index, {
           size: result.size,
           sizeRepo: result.sizeRepo,
           checksum: result.size === 0 ? emptyChecksum : result.checksum,
-          ...(result.checksumRepo === undefined ? {} : { checksumRepo: result.checksumRepo }),
+          checksumRepo: result.checksumRepo,
           bundleId: result.sizeRepo > 0 ? bundleId : 0,
           bundleOffset: result.bundleOffset ?? 0,
-          // a file that shrank to nothing has no map, and so no blocks
-          ...(result.size === 0 ? { blockSize: 0, blockChecksumSize: 0 } : {}),
+          // a file that shrank to nothing has no map
           blockMapSize: result.blockMapSize ?? 0,
-          ...(pages === undefined ? {} : { checksumPage: pages.valid }),
-          ...(pages === undefined || pages.valid || !pages.align ? {} : { checksumPageErrors: pages.errors }),
+          checksumPage: pages?.valid,
+          checksumPageErrors: pages === undefined || pages.valid || !pages.align ? undefined : pages.errors,
         });
-        const size =
-          result.size === file.size ? formatSize(file.size) : `${formatSize(file.size)}->${formatSize(result.size)}`;
+        this.#count(result.size);
+        if (detail === undefined) return;
+        const size = result.size === seen ? formatSize(seen) : `${formatSize(seen)}->${formatSize(result.size)}`;
         const checksum = result.size === 0 ? '' : ` checksum ${result.checksum}`;
         const bundle = result.bundleOffset === undefined ? '' : `bundle ${bundleId}/${result.bundleOffset}, `;
         const verb = bundleId > 0 && result.size === 0 ? 'store truncated' : 'backup';
-        log.detail(`${verb} file ${path} (${bundle}${size}, ${percent})${checksum}`);
-        this.#count(result.size);
+        detail.detail(`${verb} file ${from.path()} (${bundle}${size}, ${from.percent()})${checksum}`);
       }
     }
   }

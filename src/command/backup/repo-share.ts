@@ -1,6 +1,6 @@
 /** The part of a job that one repository has: it writes what comes, and knows what is there already. */
 import { asBackstopError, type BackstopError, isKind } from '../../base/error.ts';
-import type { Codecs } from '../../codec/codecs.ts';
+import type { Codecs, StepSpec } from '../../codec/codecs.ts';
 import { openPipeline } from '../../codec/pipeline.ts';
 import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
 import { begun, isObjectStore } from '../../repo/object-store.ts';
@@ -14,6 +14,14 @@ import type { BackupFileResult, BlockTask, RepoThreadData, StoreTask } from './j
 export interface WorkerRepo {
   readonly data: RepoThreadData;
   readonly storage: Storage;
+  /** The steps of most files, in the framing of bundle members and in that of files of their own. */
+  readonly stored: { readonly raw: StoreSteps; readonly framed: StoreSteps };
+}
+
+/** Steps that repositories which store alike share, and those that each has for itself. */
+export interface StoreSteps {
+  readonly shared: readonly StepSpec[];
+  readonly own: readonly StepSpec[];
 }
 
 /** Where stored bytes go: a file of their own, or the bundle behind what it holds already. */
@@ -112,12 +120,16 @@ export class RepoShare {
 
   /** Opens what the bytes of a file go to. One file at a time. */
   async open(index: number, task: StoreTask, size: number): Promise<Destination> {
-    const place = await this.#place(task, size);
+    const sink = await this.#sinkOf(task, size);
     this.#isOpen = true;
-    const map = this.#maps.get(index);
-    this.#maps.delete(index);
-    const priorMap = await (map ?? (task.block === undefined ? undefined : this.#readMap(task.block)));
-    return { ...place, sink: this.#onFailure === undefined ? place.sink : this.#guarded(place.sink), priorMap };
+    const { bundleId, block } = task;
+    return {
+      sink: this.#onFailure === undefined ? sink : this.#guarded(sink),
+      bundleId,
+      offset: bundleId === 0 ? 0 : (this.#bundle?.offset ?? 0),
+      raw: bundleId > 0 && this.repo.data.bundleRaw,
+      priorMap: block === undefined ? undefined : await this.#takeMap(index, block),
+    };
   }
 
   /** Notes what became of a file, and ends what open() began for it. */
@@ -215,19 +227,24 @@ export class RepoShare {
     };
   }
 
-  async #place({ repoPath, bundleId }: StoreTask, size: number): Promise<Omit<Destination, 'priorMap'>> {
-    const { storage, data } = this.repo;
+  async #sinkOf({ repoPath, bundleId }: StoreTask, size: number): Promise<ByteSink> {
+    const { storage } = this.repo;
     if (bundleId === 0) {
       this.#file = await storage.write(repoPath, { atomic: false, permanent: true, sizeHint: size });
-      return { sink: this.#file, bundleId, offset: 0, raw: false };
+      return this.#file;
     }
     if (this.#bundle?.id !== bundleId) {
       await this.#endBundle();
       const sink = await storage.write(repoPath, { atomic: false, permanent: true });
       this.#bundle = { id: bundleId, sink, offset: 0 };
     }
-    const { sink, offset } = this.#bundle;
-    return { sink, bundleId, offset, raw: data.bundleRaw };
+    return this.#bundle.sink;
+  }
+
+  #takeMap(index: number, block: BlockTask): Promise<BlockItem[] | undefined> {
+    const map = this.#maps.get(index) ?? this.#readMap(block);
+    this.#maps.delete(index);
+    return map;
   }
 
   async #endBundle(): Promise<void> {

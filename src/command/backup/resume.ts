@@ -163,7 +163,7 @@ function judge(name: string, manifest: Manifest, aborted: Manifest): string | { 
   if (before.sizeOriginal !== now.size) return 'mismatched size';
   if (before.timestamp !== now.timestamp) return 'mismatched timestamp';
   if (before.timestamp >= aborted.header.timestampCopyStart) return 'timestamp in the future';
-  if (isBehind(before, aborted)) return 'written after the resumed backup began';
+  if (isBehind(aborted, priorIndex)) return 'written after the resumed backup began';
   // a file that now goes into a bundle would leave its old self behind
   const samePlace = before.bundleId === 0 && manifest.header.bundle === aborted.header.bundle;
   if (before.blockSize !== now.blockSize || !samePlace) return 'stored in another way';

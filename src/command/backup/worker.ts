@@ -5,7 +5,14 @@
 import { asBackstopError, BackstopError, errorToPlain, isKind } from '../../base/error.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
 import { type Codecs, openCodecs, type StepSpec } from '../../codec/codecs.ts';
-import { countResult, hashResult, openPipeline, prepareSteps, type StepResults } from '../../codec/pipeline.ts';
+import {
+  countResult,
+  hashResult,
+  openPipeline,
+  prepareSteps,
+  type StepKinds,
+  type StepResults,
+} from '../../codec/pipeline.ts';
 import { openSharedPipeline, type PipelineBranch, type SharedPipeline } from '../../codec/shared-pipeline.ts';
 import { loadXxh128, type Xxh128 } from '../../codec/xxhash.ts';
 import { shallRetry } from '../../parallel/thread-port.ts';
@@ -36,9 +43,10 @@ import type {
   BackupFileTask,
   BackupThreadData,
   RepoOutput,
+  RepoThreadData,
   StoreTask,
 } from './job.ts';
-import { type Content, type Destination, RepoShare, type WorkerRepo } from './repo-share.ts';
+import { type Content, type Destination, RepoShare, type StoreSteps, type WorkerRepo } from './repo-share.ts';
 
 type Spec = StepSpec | PageChecksumSpec | BlockIncrementalSpec;
 
@@ -86,7 +94,8 @@ class BackupWorker {
     for (const [index, data] of this.#data.repos.entries()) {
       await prepareSteps(storeSteps({ ...data, raw: false }), this.#codecs);
       try {
-        this.#repos.set(index, { data, storage: await openRepoStorage(data.repo) });
+        const stored = { raw: plainSteps(data, true), framed: plainSteps(data, false) };
+        this.#repos.set(index, { data, stored, storage: await openRepoStorage(data.repo) });
       } catch (error) {
         if (!this.#isFanOut) throw error;
         this.#lost.set(index, asBackstopError(error));
@@ -264,14 +273,8 @@ class BackupWorker {
         into => {
           const pipeline = openSharedPipeline(
             stores.map((store): PipelineBranch<Spec> => {
-              const kinds = {
-                ...this.#codecs,
-                'page-checksum': pageChecksumKind(this.#pages, (page, piece) =>
-                  readAgain(file.path, page * this.#data.pageSize, piece),
-                ),
-                'block-incremental': blockIncrementalKind(this.#codecs, hashBlock, store.destination.priorMap),
-              };
-              return { ...this.#specOf(store), kinds, sink: into(store.destination.sink) };
+              const { shared, own } = this.#specOf(store);
+              return { shared, own, kinds: this.#kindsOf(file, store, hashBlock), sink: into(store.destination.sink) };
             }),
           );
           pipelines.push(pipeline);
@@ -288,14 +291,28 @@ class BackupWorker {
     }
   }
 
+  /** How the steps of a file are made; most files have those that every thread has. */
+  #kindsOf(file: BackupFileTask, { task, destination }: Store, hashBlock: Xxh128): StepKinds<Spec> {
+    if (task.pageSegment === undefined && task.block === undefined) {
+      // none of its steps is of another kind
+      return this.#codecs as unknown as StepKinds<Spec>;
+    }
+    return {
+      ...this.#codecs,
+      'page-checksum': pageChecksumKind(this.#pages, (page, piece) =>
+        readAgain(file.path, page * this.#data.pageSize, piece),
+      ),
+      'block-incremental': blockIncrementalKind(this.#codecs, hashBlock, destination.priorMap),
+    };
+  }
+
   #specOf({ task, destination, share }: Store): Pick<PipelineBranch<Spec>, 'shared' | 'own'> {
+    const { block, pageSegment } = task;
+    const stored = share.repo.stored[destination.raw ? 'raw' : 'framed'];
+    if (block === undefined && pageSegment === undefined) return stored;
     const { pageSize, pageHeaderCheck } = this.#data;
     const { data } = share.repo;
-    const { block, pageSegment } = task;
-    const content: Spec[] = [
-      { step: 'hash', algorithm: 'sha1', id: 'content' },
-      { step: 'count', id: 'content-size' },
-    ];
+    const content: Spec[] = [...contentSteps];
     if (pageSegment !== undefined) {
       content.push({
         step: 'page-checksum',
@@ -305,25 +322,22 @@ class BackupWorker {
         headerCheck: pageHeaderCheck,
       });
     }
-    if (block !== undefined) {
-      const { bundleId, offset } = destination;
-      const { blockSize, checksumSize, superBlockSize, reference } = block;
-      const blocks: Spec = {
-        step: 'block-incremental',
-        id: 'blocks',
-        blockSize,
-        checksumSize,
-        superBlockSize,
-        reference,
-        bundleId,
-        offset,
-        superBlockSteps: storeSteps({ ...data, raw: true }),
-        mapSteps: storeSteps({ ...data, compressType: 'none', raw: true }),
-      };
-      return { shared: content, own: [blocks, ...storedSteps] };
-    }
-    const steps = storeSteps({ ...data, raw: destination.raw });
-    return { shared: steps.length === 0 ? content : [...content, ...steps, ...storedSteps], own: [] };
+    if (block === undefined) return { shared: [...content, ...stored.shared.slice(contentSteps.length)], own: [] };
+    const { bundleId, offset } = destination;
+    const { blockSize, checksumSize, superBlockSize, reference } = block;
+    const blocks: Spec = {
+      step: 'block-incremental',
+      id: 'blocks',
+      blockSize,
+      checksumSize,
+      superBlockSize,
+      reference,
+      bundleId,
+      offset,
+      superBlockSteps: storeSteps({ ...data, raw: true }),
+      mapSteps: storeSteps({ ...data, compressType: 'none', raw: true }),
+    };
+    return { shared: content, own: [blocks, ...storedSteps] };
   }
 
   async #blockHash(stores: readonly Store[]): Promise<Xxh128> {
@@ -373,11 +387,23 @@ const emptyFile: BackupFileResult = {
   checksum: emptyChecksum,
 };
 
+/** What is learned of the content. */
+const contentSteps: readonly StepSpec[] = [
+  { step: 'hash', algorithm: 'sha1', id: 'content' },
+  { step: 'count', id: 'content-size' },
+];
+
 /** What is learned of stored bytes that are not the content. */
 const storedSteps: readonly StepSpec[] = [
   { step: 'hash', algorithm: 'sha1', id: 'stored' },
   { step: 'count', id: 'stored-size' },
 ];
+
+/** The steps of a file that has no page checksums and is not stored by blocks. */
+function plainSteps(data: RepoThreadData, raw: boolean): StoreSteps {
+  const steps = storeSteps({ ...data, raw });
+  return { shared: steps.length === 0 ? contentSteps : [...contentSteps, ...steps, ...storedSteps], own: [] };
+}
 
 function resultOf(results: StepResults): BackupFileResult {
   const size = countResult(results, 'content-size');

@@ -1,6 +1,6 @@
 /** Restores the files of a manifest with the worker pool. */
 import { BackstopError } from '../../base/error.ts';
-import { formatPercent, formatSize, percentHundredths } from '../../base/units.ts';
+import { formatPercent, formatSize } from '../../base/units.ts';
 import { WorkerPool } from '../../parallel/pool.ts';
 import { controlFile } from '../../postgres/control.ts';
 import { backupFile } from '../../repo/layout.ts';
@@ -52,7 +52,6 @@ export async function restoreFiles(session: Session<'restore'>, copy: RestoreCop
   const jobs = queueRestore(manifest, isObjectStore(repo.storage) ? values['process-max'] : undefined);
   let next = 0;
   let done = 0;
-  let told = -1;
   try {
     const outcomes = pool.run(() => {
       const job = jobs[next++];
@@ -66,11 +65,7 @@ export async function restoreFiles(session: Session<'restore'>, copy: RestoreCop
         done += files.size(index);
         if (log.enabled('detail')) log.worker(worker).detail(lineOf(copy, index, result, formatPercent(done, total)));
       }
-      const percentComplete = percentHundredths(done, total);
-      if (percentComplete - told >= 10 || told < 0) {
-        told = percentComplete;
-        session.progress({ percentComplete, size: total, sizeComplete: done });
-      }
+      session.progress({ size: total, sizeComplete: done });
     }
   } finally {
     session.progress(undefined);

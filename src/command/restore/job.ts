@@ -146,6 +146,8 @@ class RestoreWorker {
   readonly #files: Storage;
   readonly #codecs: Codecs;
   readonly #buffers: BufferPool;
+  /** From stored bytes to content, in the framing of bundle members and in that of files of their own. */
+  readonly #load: { readonly raw: readonly StepSpec[]; readonly framed: readonly StepSpec[] };
   /** What no job uses now. */
   readonly #plain: PlainBytes[] = [];
   #hashBlock: Xxh128 | undefined;
@@ -156,6 +158,7 @@ class RestoreWorker {
     this.#files = files;
     this.#codecs = codecs;
     this.#buffers = buffers;
+    this.#load = { raw: loadSteps({ ...data, raw: true }), framed: loadSteps({ ...data, raw: false }) };
   }
 
   /** Restores files in order; an answer means that every one is durable. */
@@ -219,11 +222,8 @@ class RestoreWorker {
     try {
       if (task.size > 0 && !task.zero) {
         const source = await open();
-        const spec: StepSpec[] = [
-          ...loadSteps({ ...this.#data, raw: task.raw }),
-          { step: 'limit', max: task.size },
-          ...contentSteps,
-        ];
+        const spec: StepSpec[] = [...this.#load[task.raw ? 'raw' : 'framed'], { step: 'limit', max: task.size }];
+        spec.push(...contentSteps);
         try {
           await pump(
             source,

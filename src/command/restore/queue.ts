@@ -1,5 +1,4 @@
 /** Turns the files of a manifest into jobs: large files first, members of one bundle together in order. Pure. */
-import { compareBytes } from '../../base/json.ts';
 import { bundleReads, cutReads } from '../../repo/bundle-reads.ts';
 import type { FileTable } from '../../repo/manifest/file-table.ts';
 import type { Manifest } from '../../repo/manifest/manifest.ts';
@@ -8,6 +7,7 @@ const jobBytes = 4 * 1024 * 1024;
 const jobFiles = 64;
 
 /**
+ * @param manifest its files in the order of their names
  * @param workers given for an object store: a job is then one large read of a bundle. Elsewhere jobs are small, so that all
  *   workers end together
  * @returns jobs as lists of file indexes, in the order in which they are to start
@@ -23,7 +23,7 @@ export function queueRestore({ files }: Manifest, workers?: number): number[][] 
     const inBundle = byBundle(a, b);
     if (inBundle !== 0) return inBundle;
     if (files.bundleId(a) > 0) return files.bundleOffset(a) - files.bundleOffset(b);
-    return files.size(b) - files.size(a) || compareBytes(files.name(b), files.name(a));
+    return files.size(b) - files.size(a) || b - a;
   });
   if (workers === undefined) return cut(files, order, byBundle);
   const bundled = order.findIndex(index => files.bundleId(index) > 0);

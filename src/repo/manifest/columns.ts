@@ -91,10 +91,15 @@ export class DigestColumn {
   }
 
   copyRow(from: number, to: number): void {
-    const source = this.#chunks[from >>> chunkBits];
+    this.take(to, this, from);
+  }
+
+  /** Takes a digest that another column has. */
+  take(row: number, from: DigestColumn, fromRow: number): void {
+    const source = from.#chunks[fromRow >>> chunkBits];
     if (source === undefined) return;
-    const at = (from & rowMask) * digestSize;
-    source.copy(this.#chunk(to), (to & rowMask) * digestSize, at, at + digestSize);
+    const at = (fromRow & rowMask) * digestSize;
+    source.copy(this.#chunk(row), (row & rowMask) * digestSize, at, at + digestSize);
   }
 
   copy(): DigestColumn {

@@ -49,12 +49,29 @@ const hasChecksumRepo = 2;
 const hasChecksumPage = 4;
 const checksumPageGood = 8;
 
+const pageFlags = (isGood: boolean): number => hasChecksumPage | (isGood ? checksumPageGood : 0);
+
 /** A file as it is added: owner and mode left out mean the table's defaults. */
 export type NewManifestFile = Omit<ManifestFile, 'mode' | 'user' | 'group'> & {
   readonly mode?: number;
   readonly user?: string | false;
   readonly group?: string | false;
 };
+
+/** What is learned of a file while it is copied. */
+export interface CopiedFile {
+  /** As in ManifestFile, like all others. */
+  readonly size: number;
+  readonly sizeRepo: number;
+  readonly checksum: string;
+  readonly checksumRepo?: string | undefined;
+  readonly bundleId: number;
+  readonly bundleOffset: number;
+  readonly blockMapSize: number;
+  /** Absent: stays as it is. */
+  readonly checksumPage?: boolean | undefined;
+  readonly checksumPageErrors?: PageErrors | undefined;
+}
 
 export interface FileDefaults {
   readonly user: string | false;
@@ -90,6 +107,8 @@ export class FileTable {
   #pageErrors = new Map<number, PageErrors>();
   #knownAttributes = new Interner<Attributes>(JSON.stringify, [attributesOf({})]);
   #references = new Interner<string | undefined>(label => label, [undefined]);
+  /** What find() found last. */
+  #found = -1;
   #defaults: FileDefaults = { user: false, group: false, mode: 0o600 };
 
   /** What files added without owner or mode have, also those added before. */
@@ -166,6 +185,50 @@ export class FileTable {
     return file;
   }
 
+  /** Notes what was learned; all else stays. An empty file has no blocks. */
+  noteCopied(index: number, file: CopiedFile): void {
+    this.#check(index);
+    this.#putSizes(index, file.size, this.sizeOriginal(index), file.sizeRepo);
+    const pages =
+      file.checksumPage === undefined
+        ? this.#flags.get(index) & (hasChecksumPage | checksumPageGood)
+        : pageFlags(file.checksumPage);
+    this.#flags.set(index, hasChecksum | (file.checksumRepo === undefined ? 0 : hasChecksumRepo) | pages);
+    this.#checksum.set(index, file.checksum);
+    if (file.checksumRepo !== undefined) this.#checksumRepo.set(index, file.checksumRepo);
+    this.#putPageErrors(index, file.checksumPageErrors);
+    this.#bundleId.set(index, file.bundleId);
+    this.#bundleOffset.set(index, file.bundleOffset);
+    this.#blockMapSize.set(index, file.blockMapSize);
+    if (file.size > 0) return;
+    this.#blockSize.set(index, 0);
+    this.#blockChecksumSize.set(index, 0);
+  }
+
+  /**
+   * Takes over what another table knows of a file's content, and where it is stored; time, owner, mode and the size that
+   * was seen stay.
+   * @param checksum when the other has none
+   * @param reference label of the backup that stores the bytes
+   */
+  takeContent(index: number, from: FileTable, fromIndex: number, checksum: string, reference: string): void {
+    this.#check(index);
+    from.#check(fromIndex);
+    this.#putSizes(index, from.size(fromIndex), this.sizeOriginal(index), from.sizeRepo(fromIndex));
+    const flags = from.#flags.get(fromIndex);
+    this.#flags.set(index, flags | hasChecksum);
+    if ((flags & hasChecksum) === 0) this.#checksum.set(index, checksum);
+    else this.#checksum.take(index, from.#checksum, fromIndex);
+    if ((flags & hasChecksumRepo) !== 0) this.#checksumRepo.take(index, from.#checksumRepo, fromIndex);
+    this.#putPageErrors(index, from.#pageErrors.get(fromIndex));
+    this.#reference.set(index, this.#references.index(reference));
+    this.#bundleId.set(index, from.#bundleId.get(fromIndex));
+    this.#bundleOffset.set(index, from.#bundleOffset.get(fromIndex));
+    this.#blockSize.set(index, from.#blockSize.get(fromIndex));
+    this.#blockChecksumSize.set(index, from.#blockChecksumSize.get(fromIndex));
+    this.#blockMapSize.set(index, from.#blockMapSize.get(fromIndex));
+  }
+
   /** Replaces everything but the name. */
   set(index: number, file: Omit<NewManifestFile, 'name'>): void {
     this.#check(index);
@@ -223,20 +286,43 @@ export class FileTable {
     return this.#bundleOffset.get(index);
   }
 
+  /** Bytes of a block; 0 for a file that is not block-incremental. */
+  blockSize(index: number): number {
+    return this.#blockSize.get(index);
+  }
+
+  /** Bytes kept of each block's hash. */
+  blockChecksumSize(index: number): number {
+    return this.#blockChecksumSize.get(index);
+  }
+
+  /** Whether page checksums apply. */
+  hasPages(index: number): boolean {
+    return (this.#flags.get(index) & hasChecksumPage) !== 0;
+  }
+
   /** Stored bytes of the block map; 0 for a file that is not stored by blocks. */
   blockMapSize(index: number): number {
     return this.#blockMapSize.get(index);
   }
 
-  /** Index of the file with this name, in a sorted table. */
+  /** Index of the file with this name, in a sorted table. Quickest for names that are asked for in their order. */
   find(name: string): number | undefined {
     const wanted = Buffer.from(name);
+    const next = this.#found + 1;
+    if (next < this.#length && this.#name.compareWith(next, wanted) === 0) {
+      this.#found = next;
+      return next;
+    }
     let low = 0;
     let high = this.#length - 1;
     while (low <= high) {
       const middle = (low + high) >>> 1;
       const order = this.#name.compareWith(middle, wanted);
-      if (order === 0) return middle;
+      if (order === 0) {
+        this.#found = middle;
+        return middle;
+      }
       if (order < 0) low = middle + 1;
       else high = middle - 1;
     }
@@ -301,21 +387,17 @@ export class FileTable {
   }
 
   #put(index: number, file: Omit<NewManifestFile, 'name'>): void {
-    this.#size.set(index, file.size);
-    this.#sizeOriginal.set(index, file.sizeOriginal === file.size ? 0 : file.sizeOriginal + 1);
-    this.#sizeRepo.set(index, file.sizeRepo === file.size ? 0 : file.sizeRepo + 1);
+    this.#putSizes(index, file.size, file.sizeOriginal, file.sizeRepo);
     this.#timestamp.set(index, file.timestamp);
     this.#flags.set(
       index,
       (file.checksum === undefined ? 0 : hasChecksum) |
         (file.checksumRepo === undefined ? 0 : hasChecksumRepo) |
-        (file.checksumPage === undefined ? 0 : hasChecksumPage) |
-        (file.checksumPage === true ? checksumPageGood : 0),
+        (file.checksumPage === undefined ? 0 : pageFlags(file.checksumPage)),
     );
     if (file.checksum !== undefined) this.#checksum.set(index, file.checksum);
     if (file.checksumRepo !== undefined) this.#checksumRepo.set(index, file.checksumRepo);
-    if (file.checksumPageErrors !== undefined) this.#pageErrors.set(index, file.checksumPageErrors);
-    else if (this.#pageErrors.size > 0) this.#pageErrors.delete(index);
+    this.#putPageErrors(index, file.checksumPageErrors);
     this.#attributes.set(index, this.#attributesIndex(file));
     this.#reference.set(index, this.#references.index(file.reference));
     this.#bundleId.set(index, file.bundleId);
@@ -323,6 +405,17 @@ export class FileTable {
     this.#blockSize.set(index, file.blockSize);
     this.#blockChecksumSize.set(index, file.blockChecksumSize);
     this.#blockMapSize.set(index, file.blockMapSize);
+  }
+
+  #putSizes(index: number, size: number, original: number, repo: number): void {
+    this.#size.set(index, size);
+    this.#sizeOriginal.set(index, original === size ? 0 : original + 1);
+    this.#sizeRepo.set(index, repo === size ? 0 : repo + 1);
+  }
+
+  #putPageErrors(index: number, errors: PageErrors | undefined): void {
+    if (errors !== undefined) this.#pageErrors.set(index, errors);
+    else if (this.#pageErrors.size > 0) this.#pageErrors.delete(index);
   }
 
   #attributesIndex(file: Attributes): number {

@@ -28,6 +28,7 @@ import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { BackstopError, systemError } from '../../base/error.ts';
 import { makePath } from '../../base/make-path.ts';
+import { bufferPool } from '../../codec/buffer-pool.ts';
 import type {
   ByteSink,
   ByteSource,
@@ -255,11 +256,19 @@ class PosixSource implements ByteSource {
   }
 }
 
+/** Pieces smaller than this are gathered into one write: what is compressed comes as a header, a block and an end. */
+const gatherSize = 64 * 1024;
+
+/** A sink has a buffer only until it is committed, so few are in use at once. */
+const gatherBuffers = bufferPool(gatherSize, 4);
+
 class PosixSink implements ByteSink {
   readonly #path: string;
   readonly #target: string;
   readonly #options: WriteOptions;
   #descriptor: number;
+  #gathered: Buffer | undefined;
+  #held = 0;
 
   constructor(path: string, target: string, descriptor: number, options: WriteOptions) {
     this.#path = path;
@@ -269,22 +278,35 @@ class PosixSink implements ByteSink {
   }
 
   write(chunk: Uint8Array): void {
-    let at = 0;
-    while (at < chunk.length) {
-      try {
-        at += writeSync(this.#descriptor, chunk, at, chunk.length - at);
-      } catch (error) {
-        throw systemError(error, { other: 'file-write' }, `unable to write '${this.#target}'`);
-      }
+    if (this.#held + chunk.length > gatherSize) this.#flush();
+    if (this.#held === 0 && chunk.length >= gatherSize) {
+      this.#writeNow(chunk);
+      return;
     }
+    this.#gathered ??= gatherBuffers.take();
+    this.#gathered.set(chunk, this.#held);
+    this.#held += chunk.length;
   }
 
   commit(): Promise<void> {
     return this.commitAs(this.#path);
   }
 
+  /** What cannot be committed is dropped. */
   async commitAs(path: string): Promise<void> {
+    try {
+      await this.#commitAs(path);
+    } catch (error) {
+      // that it could not be dropped either is worth less than why
+      await this.abort().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #commitAs(path: string): Promise<void> {
     const { mtime, owner, sync, atomic } = this.#options;
+    this.#flush();
+    this.#giveBack();
     try {
       if (owner !== undefined) fchownSync(this.#descriptor, owner.userId, owner.groupId);
       if (mtime !== undefined) futimesSync(this.#descriptor, mtime, mtime);
@@ -310,6 +332,7 @@ class PosixSink implements ByteSink {
   }
 
   async abort(): Promise<void> {
+    this.#giveBack();
     this.#close();
     try {
       unlinkSync(this.#target);
@@ -317,6 +340,28 @@ class PosixSink implements ByteSink {
       // the failure that led here is the one to report; a file that stays is a temporary name that both tools ignore
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT' && code !== 'EIO' && code !== 'EROFS' && code !== 'EACCES') throw error;
+    }
+  }
+
+  #flush(): void {
+    if (this.#gathered === undefined || this.#held === 0) return;
+    this.#writeNow(this.#gathered.subarray(0, this.#held));
+    this.#held = 0;
+  }
+
+  #giveBack(): void {
+    if (this.#gathered !== undefined) gatherBuffers.give(this.#gathered);
+    this.#gathered = undefined;
+  }
+
+  #writeNow(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.length) {
+      try {
+        at += writeSync(this.#descriptor, bytes, at, bytes.length - at);
+      } catch (error) {
+        throw systemError(error, { other: 'file-write' }, `unable to write '${this.#target}'`);
+      }
     }
   }
 
