@@ -258,11 +258,16 @@ async function publish(session: Session<'backup'>, finish: FinishSettings): Prom
   await hardlinkReferences(session, repo, manifest);
   await syncPaths(repo, manifest);
   const file = manifestFile(stanza, label);
-  await repo.writeManifest(manifest, historyFile(stanza, label), backupInfo.cipherPass, version, { compress: true });
+  const history = historyFile(stanza, label);
+  const { cipherPass } = backupInfo;
   // the copy has the same content by now; where a request costs more than the work it is not read back
-  if (isObjectStore(storage))
-    await repo.writeManifest(manifest, file, backupInfo.cipherPass, version, { permanent: true });
-  else await repo.copy(file + copySuffix, file);
+  if (isObjectStore(storage)) {
+    await repo.writeManifest(manifest, history, cipherPass, version, { compress: true });
+    await repo.writeManifest(manifest, file, cipherPass, version, { permanent: true });
+  } else {
+    await repo.compressManifest(file + copySuffix, history, cipherPass);
+    await repo.copy(file + copySuffix, file);
+  }
   await storage.paths?.sync(backupPath(stanza));
   await repo.saveBackupInfo({ ...backupInfo, backups: [...backupInfo.backups, entryOf(manifest)] }, version);
   // rewritten unchanged, as the reference does, so that its version tells who was here last
