@@ -75,18 +75,12 @@ export async function copyCluster(
         const indexes = job.files.filter(index => takers.some(repo => repo.takes(index)));
         const [some] = indexes;
         if (some === undefined) continue;
-        const source = sourceOf(some);
         const tasks = indexes.map((index): BackupFileTask => {
           const name = files.name(index);
-          return {
-            path: sourcePath(source.path, name),
-            size: files.size(index),
-            mayVanish: mayVanish(name),
-            isControl: name === 'pg_data/global/pg_control',
-            stores: takers.map(repo => (repo.takes(index) ? repo.taskOf(index, name) : undefined)),
-          };
+          const stores = takers.map(repo => (repo.takes(index) ? repo.taskOf(index, name) : undefined));
+          return { name, size: files.size(index), stores };
         });
-        const input = { pgKey: source.key, repos: takers.map(repo => all.indexOf(repo)), files: tasks };
+        const input = { pgKey: sourceOf(some).key, repos: takers.map(repo => all.indexOf(repo)), files: tasks };
         return { name: 'backup-files', input, tag: { files: indexes, repos: takers } };
       }
       return undefined;
@@ -143,6 +137,8 @@ function threadData(session: Session<'backup'>, cluster: BackupCluster, repos: r
     command: 'backup',
     repos: repos.map(({ repo, manifest: { header }, compressLevel }) => ({
       repo: repo.settings,
+      stanza: repo.stanza,
+      label: header.label,
       compressType: header.options.compressType,
       compressLevel,
       ...(header.cipherPass === undefined ? {} : { cipherPass: header.cipherPass }),

@@ -1,6 +1,7 @@
 /** What a backup's workers are told and what they answer: plain data. */
 import type { PlainError } from '../../base/error.ts';
 import type { PageChecksumResult } from '../../postgres/page-checksum.ts';
+import type { BackupLabel } from '../../repo/label.ts';
 import type { CompressType } from '../../repo/manifest/manifest.ts';
 import type { RepoSettings } from '../../storage/drivers.ts';
 
@@ -21,6 +22,8 @@ export interface BackupThreadData {
 /** A repository, and how files are stored in its backup. */
 export interface RepoThreadData {
   readonly repo: RepoSettings;
+  readonly stanza: string;
+  readonly label: BackupLabel;
   readonly compressType: CompressType;
   readonly compressLevel: number;
   /** Passphrase of the files of this backup set. */
@@ -29,24 +32,21 @@ export interface RepoThreadData {
   readonly bundleRaw: boolean;
 }
 
-/** A file of the cluster: read once, whatever the number of repositories that take it. */
+/**
+ * A file of the cluster: read once, whatever the number of repositories that take it. What a worker can find out of the name
+ * is not said: V8 puts the objects of a message of more than 100 kB where garbage is seldom collected.
+ */
 export interface BackupFileTask {
-  /** Absolute path in the cluster. */
-  readonly path: string;
+  /** In the manifest. */
+  readonly name: string;
   /** Bytes to copy at most: what the manifest saw. Growth is WAL's business. */
   readonly size: number;
-  /** The server may have removed it. */
-  readonly mayVanish: boolean;
-  /** global/pg_control, which is read until its CRC is right. */
-  readonly isControl: boolean;
   /** In the order of the job's repositories; absent where the repository has no use for the file. */
   readonly stores: readonly (StoreTask | undefined)[];
 }
 
 /** What one repository does with a file. */
 export interface StoreTask {
-  /** Where it is stored, below repo-path: a file of its own, or the bundle. */
-  readonly repoPath: string;
   /** Number of the bundle that it goes into, behind the files of the job before it; 0 for a file of its own. */
   readonly bundleId: number;
   /** Which gigabyte of its relation the file is, when its pages have checksums. */

@@ -24,8 +24,8 @@ export interface JobQueues {
 const jobBytes = 4 * 1024 * 1024;
 /** And at most this many files, since each stays open until the disk has it. */
 const jobFiles = 64;
-/** A bundle, which is one file, has at most this many: what is said and answered of each is in memory at once. */
-const bundleFiles = 2048;
+/** A bundle, which is one file, has at most this many: what is said and answered of each is in memory at once (job.ts). */
+const bundleFiles = 512;
 
 /** @param onStandby true for the indexes that are read from the standby; no bundle holds files of both */
 export function queueSources(

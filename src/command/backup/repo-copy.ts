@@ -7,7 +7,7 @@ import type { PageChecksumResult } from '../../postgres/page-checksum.ts';
 import { superBlockSize as superBlockSizeOf } from '../../repo/block/size.ts';
 import { backupFile } from '../../repo/layout.ts';
 import type { ManifestFile } from '../../repo/manifest/file-table.ts';
-import { compressSuffix, emptyChecksum, type Manifest, storedIn } from '../../repo/manifest/manifest.ts';
+import { emptyChecksum, type Manifest, storedIn } from '../../repo/manifest/manifest.ts';
 import type { BackupFileResult, BlockTask, StoreTask } from './job.ts';
 import { type BackupPlan, takeOver } from './plan.ts';
 import { numberBundles, type QueuedJob } from './queue.ts';
@@ -42,7 +42,6 @@ export class RepoCopying {
   readonly #copy: RepoCopy;
   readonly #takes: Uint8Array;
   readonly #bundleIds: Uint32Array;
-  readonly #suffix: string;
   readonly #vanished = new Set<number>();
   /** Bytes after which the manifest is saved for a resume. */
   readonly #threshold: number;
@@ -56,7 +55,6 @@ export class RepoCopying {
     this.#takes = new Uint8Array(manifest.files.length);
     for (const index of plan.copy) this.#takes[index] = 1;
     this.#bundleIds = numberBundles(manifest.files, jobs, options.bundle, index => this.takes(index));
-    this.#suffix = compressSuffix(manifest.header.options.compressType);
     this.#threshold = session.settings.values.resume
       ? Math.max(plan.copySize / 100, saveThreshold)
       : Number.POSITIVE_INFINITY;
@@ -89,7 +87,7 @@ export class RepoCopying {
 
   /** @param name of the file in the manifest */
   taskOf(index: number, name: string): StoreTask {
-    const { manifest, prior, repo, resumed } = this.#copy;
+    const { manifest, prior, resumed } = this.#copy;
     const { header, files } = manifest;
     const bundleId = this.#bundleIds[index] ?? 0;
     const blockSize = files.blockSize(index);
@@ -100,10 +98,7 @@ export class RepoCopying {
       before?.checksum !== undefined && before.size === files.size(index) ? before.checksum : undefined;
     // of the same size and time, and yet to be read: the time is in doubt, the content may well be the same
     const doubted = before?.timestamp === files.timestamp(index);
-    const task: Mutable<StoreTask> = {
-      repoPath: backupFile(repo.stanza, header.label, { name, bundleId, blockMapSize: blockSize }, this.#suffix),
-      bundleId,
-    };
+    const task: Mutable<StoreTask> = { bundleId };
     if (kept?.checksum !== undefined) {
       task.resumed = {
         checksum: kept.checksum,

@@ -3,6 +3,8 @@ import { asBackstopError, type BackstopError, isKind } from '../../base/error.ts
 import type { Codecs, StepSpec } from '../../codec/codecs.ts';
 import { openPipeline } from '../../codec/pipeline.ts';
 import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
+import { backupFile } from '../../repo/layout.ts';
+import { compressSuffix } from '../../repo/manifest/manifest.ts';
 import { begun, isObjectStore } from '../../repo/object-store.ts';
 import { loadSteps } from '../../repo/stored-steps.ts';
 import { LockedError } from '../../storage/kept-files.ts';
@@ -53,6 +55,7 @@ const bytesAtOnce = 32 * 1024 * 1024;
 export class RepoShare {
   readonly repo: WorkerRepo;
   readonly results: (BackupFileResult | undefined)[] = [];
+  readonly #names: readonly string[];
   readonly #tasks: readonly (StoreTask | undefined)[];
   readonly #codecs: Codecs;
   /** Called after a failure that is this repository's alone; throws when nobody is left. Absent: failures are thrown. */
@@ -71,13 +74,20 @@ export class RepoShare {
   #bundle: { readonly id: number; readonly sink: ByteSink; offset: number } | undefined;
   #failure: BackstopError | undefined;
 
+  /**
+   * @param names of the job's files in the manifest
+   * @param tasks what is to be done with each
+   * @param onFailure as #onFailure
+   */
   constructor(
     repo: WorkerRepo,
+    names: readonly string[],
     tasks: readonly (StoreTask | undefined)[],
     codecs: Codecs,
     onFailure: (() => void) | undefined,
   ) {
     this.repo = repo;
+    this.#names = names;
     this.#tasks = tasks;
     this.#codecs = codecs;
     this.#onFailure = onFailure;
@@ -120,7 +130,7 @@ export class RepoShare {
 
   /** Opens what the bytes of a file go to. One file at a time. */
   async open(index: number, task: StoreTask, size: number): Promise<Destination> {
-    const sink = await this.#sinkOf(task, size);
+    const sink = await this.#sinkOf(index, task, size);
     this.#isOpen = true;
     const { bundleId, block } = task;
     return {
@@ -159,7 +169,7 @@ export class RepoShare {
   /** The server has removed the file: what an aborted backup stored of it is in no manifest. */
   async vanish(index: number): Promise<void> {
     const task = this.#tasks[index];
-    if (task?.bundleId === 0 && task.resumed !== undefined) await this.#removeResumed(task.repoPath);
+    if (task?.bundleId === 0 && task.resumed !== undefined) await this.#removeResumed(this.#pathOf(index, task));
     this.results[index] = { outcome: 'vanished' };
   }
 
@@ -176,7 +186,8 @@ export class RepoShare {
     const task = this.#tasks[index];
     if (task?.resumed === undefined || task.bundleId > 0) return;
     if (task.resumed.compare && !(await isUnchanged(task.resumed))) return;
-    if (await this.#isStored(task, hash)) this.results[index] = { outcome: 'resumed' };
+    if (await this.#isStored(this.#pathOf(index, task), task.resumed, hash))
+      this.results[index] = { outcome: 'resumed' };
     else this.#spoiled.add(index);
   }
 
@@ -227,15 +238,23 @@ export class RepoShare {
     };
   }
 
-  async #sinkOf({ repoPath, bundleId }: StoreTask, size: number): Promise<ByteSink> {
+  /** Where a file is stored, below repo-path: as a file of its own, or in a bundle. */
+  #pathOf(index: number, { bundleId, block }: StoreTask): string {
+    const { stanza, label, compressType } = this.repo.data;
+    const file = { name: this.#names[index] ?? '', bundleId, blockMapSize: block?.blockSize ?? 0 };
+    return backupFile(stanza, label, file, compressSuffix(compressType));
+  }
+
+  async #sinkOf(index: number, task: StoreTask, size: number): Promise<ByteSink> {
     const { storage } = this.repo;
+    const { bundleId } = task;
     if (bundleId === 0) {
-      this.#file = await storage.write(repoPath, { atomic: false, permanent: true, sizeHint: size });
+      this.#file = await storage.write(this.#pathOf(index, task), { atomic: false, permanent: true, sizeHint: size });
       return this.#file;
     }
     if (this.#bundle?.id !== bundleId) {
       await this.#endBundle();
-      const sink = await storage.write(repoPath, { atomic: false, permanent: true });
+      const sink = await storage.write(this.#pathOf(index, task), { atomic: false, permanent: true });
       this.#bundle = { id: bundleId, sink, offset: 0 };
     }
     return this.#bundle.sink;
@@ -256,9 +275,12 @@ export class RepoShare {
   }
 
   /** Whether what an aborted backup stored is whole. */
-  async #isStored({ resumed, repoPath }: StoreTask, hash: (source: ByteSource) => Promise<Content>): Promise<boolean> {
+  async #isStored(
+    repoPath: string,
+    resumed: NonNullable<StoreTask['resumed']>,
+    hash: (source: ByteSource) => Promise<Content>,
+  ): Promise<boolean> {
     const { storage } = this.repo;
-    if (resumed === undefined) return false;
     let source: ByteSource;
     try {
       // a byte more than there should be, so that a larger file is seen

@@ -16,7 +16,8 @@ import {
 import { openSharedPipeline, type PipelineBranch, type SharedPipeline } from '../../codec/shared-pipeline.ts';
 import { loadXxh128, type Xxh128 } from '../../codec/xxhash.ts';
 import { shallRetry } from '../../parallel/thread-port.ts';
-import { readControlFile } from '../../postgres/control.ts';
+import { controlFile, readControlFile } from '../../postgres/control.ts';
+import { mayVanish } from '../../postgres/files.ts';
 import {
   PageChecker,
   type PageChecksumResult,
@@ -29,7 +30,7 @@ import {
   blockIncrementalKind,
 } from '../../repo/block/incremental.ts';
 import { bytesSource } from '../../repo/bytes-source.ts';
-import { emptyChecksum } from '../../repo/manifest/manifest.ts';
+import { emptyChecksum, pgDataTarget } from '../../repo/manifest/manifest.ts';
 import { forAll } from '../../repo/object-store.ts';
 import { storeSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage } from '../../storage/drivers.ts';
@@ -47,12 +48,23 @@ import type {
   StoreTask,
 } from './job.ts';
 import { type Content, type Destination, RepoShare, type StoreSteps, type WorkerRepo } from './repo-share.ts';
+import { sourcePath } from './source.ts';
+
+/** The control file, which is read until its CRC is right. */
+const controlName = `${pgDataTarget}/${controlFile}`;
 
 type Spec = StepSpec | PageChecksumSpec | BlockIncrementalSpec;
 
 interface ClusterFiles {
   readonly storage: Storage;
   readonly path: string;
+}
+
+interface SourceFile {
+  /** Absolute. */
+  readonly path: string;
+  /** Bytes that are read at most. */
+  readonly size: number;
 }
 
 /** A file on its way into one repository. */
@@ -134,12 +146,13 @@ class BackupWorker {
     const onFailure = () => {
       if (isLost()) throw new BackstopError('runtime', 'no repository is left');
     };
+    const names = input.files.map(({ name }) => name);
     const shares = repos.map(index => {
       const repo = this.#repos.get(index);
       if (repo === undefined) throw new BackstopError('assert', `no repository ${index}`);
       const at = input.repos.indexOf(index);
       const tasks = input.files.map(({ stores }) => stores[at]);
-      return new RepoShare(repo, tasks, this.#codecs, this.#isFanOut ? onFailure : undefined);
+      return new RepoShare(repo, names, tasks, this.#codecs, this.#isFanOut ? onFailure : undefined);
     });
     const buffer = this.#buffers.take();
     try {
@@ -238,7 +251,13 @@ class BackupWorker {
           await source.fill();
         }
       }
-      await this.#store(task, index, { source, isEmpty }, shares, buffer);
+      await this.#store(
+        { path: sourcePath(cluster.path, task.name), size: task.size },
+        index,
+        { source, isEmpty },
+        shares,
+        buffer,
+      );
     } finally {
       await source.close();
     }
@@ -246,7 +265,7 @@ class BackupWorker {
 
   /** Reads the source into all repositories that want the file. */
   async #store(
-    file: BackupFileTask,
+    file: SourceFile,
     index: number,
     { source, isEmpty }: { readonly source: ByteSource; readonly isEmpty: boolean },
     shares: readonly RepoShare[],
@@ -292,7 +311,7 @@ class BackupWorker {
   }
 
   /** How the steps of a file are made; most files have those that every thread has. */
-  #kindsOf(file: BackupFileTask, { task, destination }: Store, hashBlock: Xxh128): StepKinds<Spec> {
+  #kindsOf(file: SourceFile, { task, destination }: Store, hashBlock: Xxh128): StepKinds<Spec> {
     if (task.pageSegment === undefined && task.block === undefined) {
       // none of its steps is of another kind
       return this.#codecs as unknown as StepKinds<Spec>;
@@ -366,15 +385,15 @@ class BackupWorker {
 
   /** @returns undefined when the server removed the file, which it may */
   async #openSource(cluster: ClusterFiles, task: BackupFileTask): Promise<ByteSource | undefined> {
-    if (task.isControl) {
+    if (task.name === controlName) {
       const { forcedVersion } = this.#data;
       const { image } = await readControlFile(cluster.storage, cluster.path, { forcedVersion });
       return bytesSource(image);
     }
     try {
-      return await cluster.storage.read(task.path, { length: task.size });
+      return await cluster.storage.read(sourcePath(cluster.path, task.name), { length: task.size });
     } catch (error) {
-      if (task.mayVanish && isKind(error, 'file-missing')) return undefined;
+      if (mayVanish(task.name) && isKind(error, 'file-missing')) return undefined;
       throw error;
     }
   }

@@ -11,20 +11,24 @@ test('abort waits for what is on its way to the repository, which would replace 
       write: () => undefined,
       abort: async () => undefined,
       commit: async () => {
-        await new Promise(resolve => setTimeout(resolve, path === '/b' ? 5 : 100));
-        if (path === '/b') throw new Error('refused');
+        await new Promise(resolve => setTimeout(resolve, path.endsWith('/b') ? 5 : 100));
+        if (path.endsWith('/b')) throw new Error('refused');
         arrived.push(path);
       },
     }),
   } as unknown as Storage;
-  const tasks = ['/a', '/b'].map(repoPath => ({ repoPath, bundleId: 0 }));
-  const repo = { storage, data: {} } as unknown as ConstructorParameters<typeof RepoShare>[0];
-  const share = new RepoShare(repo, tasks as never, openCodecs(), undefined);
+  const names = ['a', 'b'];
+  const tasks = names.map(() => ({ bundleId: 0 }));
+  const repo = {
+    storage,
+    data: { stanza: 'demo', label: 'L', compressType: 'none' },
+  } as unknown as ConstructorParameters<typeof RepoShare>[0];
+  const share = new RepoShare(repo, names, tasks as never, openCodecs(), undefined);
   for (const [index, task] of tasks.entries()) {
     await share.open(index, task as never, 1);
     await share.store(index, { outcome: 'copied', sizeRepo: 1 } as never);
   }
   await expect(share.commit()).rejects.toThrow('refused');
   await share.abort();
-  expect(arrived).toEqual(['/a']);
+  expect(arrived).toEqual(['/backup/demo/L/a']);
 });

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { BackstopError } from '../../../src/base/error.ts';
 import type { BackupFileTask, BackupThreadData, StoreTask } from '../../../src/command/backup/job.ts';
 import { openBackupJobs } from '../../../src/command/backup/worker.ts';
+import type { BackupLabel } from '../../../src/repo/label.ts';
 import { LockedError } from '../../../src/storage/kept-files.ts';
 import { openPosixStorage } from '../../../src/storage/posix/posix-storage.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
@@ -21,11 +22,12 @@ vi.mock('../../../src/storage/drivers.ts', async original => ({
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'pgbackstop-worker-'));
-  for (const name of ['pg', 'repo']) mkdirSync(join(root, name));
+  for (const name of ['pg/base/1', 'repo']) mkdirSync(join(root, name), { recursive: true });
   repo = openPosixStorage({ label: 'repo1', base: join(root, 'repo') });
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
+const label = '20261121-000000F' as BackupLabel;
 const content = Buffer.alloc(20_000, 'content');
 const checksum = createHash('sha1').update(content).digest('hex');
 
@@ -35,6 +37,8 @@ const open = () => {
     repos: [
       {
         repo: { key: 1, type: 'posix', path: join(root, 'repo') },
+        stanza: 'demo',
+        label,
         compressType: 'none',
         compressLevel: 0,
         bundleRaw: true,
@@ -50,19 +54,16 @@ const open = () => {
 };
 
 const task = (name: string, store: Partial<StoreTask>): BackupFileTask => ({
-  path: join(root, 'pg', name),
+  name: `pg_data/base/1/${name}`,
   size: content.length,
-  mayVanish: true,
-  isControl: false,
-  stores: [{ repoPath: `/${name}`, bundleId: 0, ...store }],
+  stores: [{ bundleId: 0, ...store }],
 });
 
 test('a file that has not changed costs no look at its map in a repository on a disk', async () => {
-  writeFileSync(join(root, 'pg/same'), content);
+  writeFileSync(join(root, 'pg/base/1/same'), content);
   const read = vi.spyOn(repo, 'read');
   const jobs = await open();
   const same = task('same', {
-    repoPath: '/bundle/1',
     bundleId: 1,
     block: {
       blockSize: 8192,
@@ -88,7 +89,7 @@ test('what is left of a file that has vanished stays where it is locked; any oth
   expect(await jobs['backup-files']({ pgKey: 1, repos: [0], files: [gone] })).toEqual([
     { results: [{ outcome: 'vanished' }] },
   ]);
-  expect(remove).toHaveBeenCalledWith('/gone');
+  expect(remove).toHaveBeenCalledWith(`/backup/demo/${label}/pg_data/base/1/gone`);
   remove.mockRejectedValueOnce(new BackstopError('file-remove', 'unable to remove'));
   await expect(jobs['backup-files']({ pgKey: 1, repos: [0], files: [gone] })).rejects.toThrow('unable to remove');
 });
