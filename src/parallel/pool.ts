@@ -54,6 +54,11 @@ export class WorkerPool<J extends JobTypes, T> {
     }));
   }
 
+  /** Starts workers for so many jobs, which are sure to come soon. */
+  warm(jobs: number): void {
+    for (const slot of this.#slots.slice(0, jobs)) if (slot.worker === undefined) this.#start(slot);
+  }
+
   #start(slot: Slot<J, T>): Worker {
     const { number } = slot;
     // under other flags than V8's own a thread compiles Node's modules anew, which doubles the time of its start

@@ -18,6 +18,8 @@ export interface CopySettings {
   readonly fanOut: FanOut;
   /** Plans for the same files: indexes mean the same in all. */
   readonly repos: readonly RepoCopy[];
+  /** Waits until files may be read. */
+  readonly come: () => Promise<void>;
 }
 
 /** A job that is under way: which files it reads, and for whom. */
@@ -37,7 +39,7 @@ const roleInterval = 30_000;
 /** @returns bytes of the files that were copied in this backup, by number of the repository */
 export async function copyCluster(
   session: Session<'backup'>,
-  { cluster, fanOut, repos }: CopySettings,
+  { cluster, fanOut, repos, come }: CopySettings,
 ): Promise<ReadonlyMap<number, number>> {
   const [first] = repos;
   if (first === undefined) throw new BackstopError('assert', 'a copy without repositories');
@@ -85,6 +87,8 @@ export async function copyCluster(
       }
       return undefined;
     };
+    if (!isLittle) pool.warm(jobs.length);
+    await come();
     const openHere = async () => (await import('./worker.ts')).openBackupJobs(data);
     const outcomes = isLittle
       ? runHere<BackupJobs, SentJob>(openHere, () => nextJob(0), data.retry)

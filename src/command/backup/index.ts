@@ -49,14 +49,14 @@ async function backUp(session: Session<'backup'>, fanOut: FanOut, repos: readonl
       return await withHeader(repo, cluster, timestampStart);
     });
     const manifest = await lookAtCluster(session, cluster, begun);
-    const timestampCopyStart = await copyStart(session, cluster);
+    const copyAt = await copyStart(session, cluster);
     const labelled = await withLabels(fanOut, begun);
     const looking = labelled.map((repo, at) => ({
       ...repo,
       manifest: at === labelled.length - 1 ? manifest : copyManifest(manifest),
     }));
-    const planned = await fanOut.each(looking, repo => planRepo(repo, timestampCopyStart, start));
-    const copied = await copyCluster(session, { cluster, fanOut, repos: planned });
+    const planned = await fanOut.each(looking, repo => planRepo(repo, copyAt.second, start));
+    const copied = await copyCluster(session, { cluster, fanOut, repos: planned, come: copyAt.come });
     const stop = await cluster.stop();
     const end = { cluster, start, stop, timestampStop: Math.floor((await cluster.time()) / 1000) };
     await finish(session, fanOut, planned, end, copied);
@@ -120,20 +120,30 @@ async function lookAtCluster(
   return manifest;
 }
 
+interface CopyStart {
+  /** The second from which on files may be copied. */
+  readonly second: number;
+  /** Waits for it. */
+  readonly come: () => Promise<void>;
+}
+
 /**
- * The second from which on files may be copied. A file changed in the second of the walk could change again within it
- * without a newer time, so an online backup waits that second out.
+ * When files may be copied. A file changed in the second of the walk could change again within it without a newer time, so an
+ * online backup waits that second out; what is done meanwhile reads nothing of the cluster.
  */
 async function copyStart(
-  session: Session<'backup'>,
+  { clock }: Session<'backup'>,
   cluster: { isOnline: boolean; time(): Promise<number> },
-): Promise<number> {
+): Promise<CopyStart> {
   const now = await cluster.time();
-  if (!cluster.isOnline) return Math.floor(now / 1000);
-  const next = Math.floor(now / 1000) + 1;
-  for (let at = now; at < next * 1000; at = await cluster.time())
-    await session.clock.sleep(Math.max(1, next * 1000 - at));
-  return next;
+  const second = Math.floor(now / 1000) + (cluster.isOnline ? 1 : 0);
+  const come = async (): Promise<void> => {
+    if (!cluster.isOnline) return;
+    for (let at = await cluster.time(); at < second * 1000; at = await cluster.time()) {
+      await clock.sleep(Math.max(1, second * 1000 - at));
+    }
+  };
+  return { second, come };
 }
 
 /** Expires where there is a new backup: a repository that did not get one keeps what it has. */

@@ -183,8 +183,9 @@ export async function planRepo(
 /** The cluster was looked at for a repository that has page checksums checked; this one's prior backup did without. */
 function dropPageChecksums({ files }: Manifest): void {
   for (let index = 0; index < files.length; index++) {
-    const { checksumPage, ...file } = files.get(index);
-    if (checksumPage !== undefined) files.set(index, file);
+    if (!files.hasPages(index)) continue;
+    const { checksumPage: _, ...file } = files.get(index);
+    files.set(index, file);
   }
 }
 
