@@ -30,6 +30,10 @@ export class WorkerPool<J extends JobTypes, T> {
     this.#settings = settings;
   }
 
+  warm(): void {
+    // there is one thread, and it is there
+  }
+
   async *run(next: (worker: number) => Job<J, T> | undefined): AsyncGenerator<Outcome<J, T>> {
     const { size, window = 2 } = this.#settings;
     const pending = new Map<symbol, { readonly worker: number; readonly done: Promise<[symbol, Outcome<J, T>]> }>();
