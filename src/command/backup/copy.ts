@@ -87,7 +87,7 @@ export async function copyCluster(
       }
       return undefined;
     };
-    if (!isLittle) pool.warm(jobs.length);
+    if (!isLittle) pool.warm(standby === undefined ? jobs.length : 1 + queues.standby.length);
     await come();
     const openHere = async () => (await import('./worker.ts')).openBackupJobs(data);
     const outcomes = isLittle

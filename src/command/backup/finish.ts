@@ -260,7 +260,8 @@ async function publish(session: Session<'backup'>, finish: FinishSettings): Prom
   const file = manifestFile(stanza, label);
   const history = historyFile(stanza, label);
   const { cipherPass } = backupInfo;
-  // the copy has the same content by now; where a request costs more than the work it is not read back
+  // the copy has the same content by now; where a request costs more than the work it is not read back. No restore reads the
+  // history: it need not be formatted anew
   if (isObjectStore(storage)) {
     await repo.writeManifest(manifest, history, cipherPass, version, { compress: true });
     await repo.writeManifest(manifest, file, cipherPass, version, { permanent: true });

@@ -144,6 +144,10 @@ export class RepoShare {
 
   /** Notes what became of a file, and ends what open() began for it. */
   async store(index: number, result: BackupFileResult): Promise<void> {
+    // while it is waited here the file is still the one to abort
+    if (this.#file !== undefined && (this.#commits.length >= commitsAtOnce || this.#committing > bytesAtOnce)) {
+      await this.#settle();
+    }
     const [sink, isOpen] = [this.#file, this.#isOpen];
     this.#file = undefined;
     this.#isOpen = false;
@@ -160,7 +164,6 @@ export class RepoShare {
       this.results[index] = result;
       return;
     }
-    if (this.#commits.length >= commitsAtOnce || this.#committing > bytesAtOnce) await this.#settle();
     this.#commits.push(begun(sink.commit()));
     this.#committing += result.sizeRepo;
     this.results[index] = this.#spoiled.has(index) ? { ...result, resumeFailed: true } : result;
@@ -203,8 +206,7 @@ export class RepoShare {
    */
   async abort(): Promise<void> {
     await Promise.allSettled(this.#commits);
-    await this.#file?.abort();
-    await this.#bundle?.sink.abort();
+    await Promise.all([this.#file?.abort(), this.#bundle?.sink.abort()]);
   }
 
   /** Waits for all that was stored. */

@@ -390,13 +390,15 @@ class RestoreWorker {
 /** Whether what was found has more than the backup. */
 const isLonger = (task: RestoreFileTask, found: Stats): boolean => found.size > task.size;
 
+/** What is cut off could be back after a crash, and who tries again does not see that it was there: it is synced at once. */
 function cutOff(task: RestoreFileTask, found: Stats): void {
-  if (isLonger(task, found)) inFile(task.path, 'truncate', () => truncateSync(task.path, task.size));
+  if (!isLonger(task, found)) return;
+  inFile(task.path, 'truncate', () => truncateSync(task.path, task.size));
+  syncFile(task.path);
 }
 
 /**
- * Leaves a file that has the content of the backup, with the backup's time. What was cut off is synced: it could be back after
- * a crash.
+ * Leaves a file that has the content of the backup, with the backup's time.
  * @param found before anything was cut off, which changes the time
  */
 function keepSame(task: RestoreFileTask, found: Stats): void {
@@ -404,7 +406,7 @@ function keepSame(task: RestoreFileTask, found: Stats): void {
   if (isLonger(task, found) || Math.floor(found.mtimeMs / 1000) !== timestamp) {
     inFile(path, 'set time for', () => utimesSync(path, timestamp, timestamp));
   }
-  if (isLonger(task, found) || task.syncKept) syncFile(path);
+  if (task.syncKept) syncFile(path);
 }
 
 function syncFile(path: string): void {

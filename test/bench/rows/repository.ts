@@ -19,7 +19,11 @@ export const repositoryRows: readonly Row[] = [
     bed: 'wal',
     reset: async (bed, tool) => bed.copyFolder('synthetic', `${tool.name}-expire`),
     commands: (bed, tool) => [
-      [...bed.base(tool, `${tool.name}-expire`, 'demo'), `--repo1-retention-full=${bed.fullBackups / 2}`, 'expire'],
+      [
+        ...bed.base(tool, `${tool.name}-expire`, 'demo'),
+        `--repo1-retention-full=${Math.ceil(bed.fullBackups / 2)}`,
+        'expire',
+      ],
     ],
   },
   {

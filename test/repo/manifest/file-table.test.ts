@@ -54,6 +54,66 @@ describe('a file table', () => {
     );
   });
 
+  it('notes what a copy has taught, and nothing else changes', () => {
+    fc.assert(
+      fc.property(file, file, (before, learned) => {
+        const table = new FileTable();
+        table.add(before);
+        const {
+          size,
+          sizeRepo,
+          checksum = 'a'.repeat(40),
+          checksumRepo,
+          bundleId,
+          bundleOffset,
+          blockMapSize,
+        } = learned;
+        const { checksumPage, checksumPageErrors } = learned;
+        const copied = { size, sizeRepo, checksum, bundleId, bundleOffset, blockMapSize };
+        table.noteCopied(0, { ...copied, checksumRepo, checksumPage, checksumPageErrors });
+        const { checksumRepo: _, checksumPageErrors: __, ...kept } = before;
+        expect(table.get(0)).toEqual({
+          ...kept,
+          ...copied,
+          ...(checksumRepo === undefined ? {} : { checksumRepo }),
+          ...(checksumPage === undefined ? {} : { checksumPage }),
+          ...(checksumPageErrors === undefined ? {} : { checksumPageErrors }),
+          ...(size === 0 ? { blockSize: 0, blockChecksumSize: 0 } : {}),
+        });
+      }),
+    );
+  });
+
+  it('takes over what another table has of a content, and keeps what is its own', () => {
+    fc.assert(
+      fc.property(file, filesOf, fc.nat(), (before, files, choice) => {
+        fc.pre(files.length > 0);
+        const from = new FileTable();
+        for (const each of files) from.add(each);
+        const table = new FileTable();
+        table.add(before);
+        const at = choice % files.length;
+        const {
+          name: _,
+          sizeOriginal: __,
+          timestamp: ___,
+          mode: ____,
+          user: _____,
+          group: ______,
+          ...taken
+        } = from.get(at);
+        table.takeContent(0, from, at, 'b'.repeat(40), '20261119-020956F');
+        const { name, sizeOriginal, timestamp, mode, user, group } = before;
+        expect(table.get(0)).toEqual({
+          ...taken,
+          ...{ name, sizeOriginal, timestamp, mode, user, group },
+          checksum: taken.checksum ?? 'b'.repeat(40),
+          reference: '20261119-020956F',
+        });
+      }),
+    );
+  });
+
   it('sorts by the bytes of the names, finds each, and keeps what belongs together', () => {
     fc.assert(
       fc.property(filesOf, fc.nat(), (files, seed) => {

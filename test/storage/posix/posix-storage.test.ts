@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openPosixStorage, removeEmptyPath, temporarySuffix } from '../../../src/storage/posix/posix-storage.ts';
 import { readAgain } from '../../../src/storage/posix/read-again.ts';
@@ -48,6 +49,36 @@ describe('files on this host', () => {
     } finally {
       process.umask(mask);
     }
+  });
+
+  it("hold what was written, in pieces of whatever size, which are the caller's again at once", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(0, 1, 7, 4096, 65_535, 65_536, 65_537, 200_000), { maxLength: 12 }),
+        async sizes => {
+          const sink = await open().write('/pieces', { atomic: false });
+          const written: Buffer[] = [];
+          for (const [at, size] of sizes.entries()) {
+            const piece = Buffer.alloc(size, at + 1);
+            written.push(Buffer.from(piece));
+            sink.write(piece);
+            piece.fill(0);
+          }
+          await sink.commit();
+          expect((await readAll(open(), '/pieces')).equals(Buffer.concat(written))).toBe(true);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it('that cannot be committed are dropped, and the failure is told', async () => {
+    mkdirSync(join(base, 'taken/inside'), { recursive: true });
+    const sink = await open().write('/taken');
+    sink.write(Buffer.from('x'));
+    await expectKind('file-move', () => sink.commit());
+    await sink.abort();
+    expect(readdirSync(base)).toEqual(['taken']);
   });
 
   it('have a temporary name while they are written', async () => {
