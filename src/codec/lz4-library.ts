@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import type { XXHashAPI } from 'xxhash-wasm';
 import { BackstopError } from '../base/error.ts';
+import { YoungMemory } from '../base/young-memory.ts';
 import { joinDictionary, joinedBound } from './lz4-linked.ts';
 
 export interface Lz4Library {
@@ -55,9 +56,15 @@ export async function loadLz4(useAddon = true): Promise<Lz4Library> {
 }
 
 function portable(napi: Napi, xxhash: XXHashAPI): Lz4Library {
+  // a buffer for each block: they are many before V8 would look for those that nobody holds
+  const young = new YoungMemory();
+  const counted = (bytes: Buffer): Buffer => {
+    young.allocated(bytes.length);
+    return bytes;
+  };
   return {
-    compress: block => napi.compressSync(block),
-    decompress: (sized, dictionary) => napi.uncompressSync(sized, dictionary),
+    compress: block => counted(napi.compressSync(block)),
+    decompress: (sized, dictionary) => counted(napi.uncompressSync(sized, dictionary)),
     xxhash,
     highCompression: false,
   };

@@ -3,6 +3,7 @@
  */
 import type { Emit } from '../codec/step.ts';
 import type { ByteSink, ByteSource } from './storage.ts';
+import { turnAfter } from './turns.ts';
 
 /** What the pump needs of an open pipeline (see codec/pipeline.ts). */
 export interface OpenPipeline {
@@ -52,6 +53,8 @@ export async function pumpInto(
       await pressure;
       pressure = undefined;
     }
+    const turn = turnAfter(count);
+    if (turn !== undefined) await turn;
   }
   pipeline.end();
   if (pressure !== undefined) await pressure;

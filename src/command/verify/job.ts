@@ -7,6 +7,7 @@ import { hashResult, openPipeline, prepareSteps } from '../../codec/pipeline.ts'
 import { PartReader } from '../../repo/part-reader.ts';
 import { openRepoStorage, type RepoSettings } from '../../storage/drivers.ts';
 import type { ByteSource, Storage } from '../../storage/storage.ts';
+import { turnAfter } from '../../storage/turns.ts';
 import { UnreachableError } from '../../storage/unreachable.ts';
 
 export interface VerifyThreadData {
@@ -107,6 +108,8 @@ class VerifyWorker {
         const count = typeof reading === 'number' ? reading : await reading;
         if (count === 0) break;
         pipeline.push(buffer.subarray(0, count));
+        const turn = turnAfter(count);
+        if (turn !== undefined) await turn;
       }
       pipeline.end();
       if (hashResult(pipeline.results(), 'checksum') !== task.checksum) return 'checksum';

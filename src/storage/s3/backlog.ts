@@ -3,8 +3,8 @@
  * memory that is used again: what Node reads into would grow old while it waits here, and the collector seldom looks at
  * what is old.
  */
+import { YoungMemory } from '../../base/young-memory.ts';
 import { type BufferPool, bufferPool } from '../../codec/buffer-pool.ts';
-import { YoungMemory } from './young-memory.ts';
 
 /** Bytes of one answer that may lie here, as long as all together are few; then so many. */
 const ownLimit = 2 * 1024 * 1024;

@@ -1,5 +1,6 @@
 /**
- * Lets go of what answers were read into. Node allocates memory for each read, and V8 looks for what nobody holds any more when
+ * Lets go of what answers of a network were read into, and of what a native library gives for each block. Memory is allocated
+ * for each, and V8 looks for what nobody holds any more when
  * its own small objects have grown, or when 32 MiB of such memory are there: in each thread. A look at the young objects
  * takes 0.2 ms, as few of them are in use.
  */
