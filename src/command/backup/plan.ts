@@ -76,8 +76,7 @@ const notStored = {
  * @returns label of the backup that stores the bytes
  */
 export function takeOver(manifest: Manifest, index: number, prior: Manifest, priorIndex: number): BackupLabel {
-  const reference = prior.files.reference(priorIndex);
-  const label = storedIn(prior, reference === undefined ? {} : { reference });
+  const label = storedIn(prior, { reference: prior.files.reference(priorIndex) });
   manifest.files.takeContent(index, prior.files, priorIndex, emptyChecksum, label);
   return label;
 }

@@ -60,11 +60,10 @@ interface ClusterFiles {
   readonly path: string;
 }
 
+/** A file, and where it is read. */
 interface SourceFile {
-  /** Absolute. */
-  readonly path: string;
-  /** Bytes that are read at most. */
-  readonly size: number;
+  readonly cluster: ClusterFiles;
+  readonly task: BackupFileTask;
 }
 
 /** A file on its way into one repository. */
@@ -251,13 +250,7 @@ class BackupWorker {
           await source.fill();
         }
       }
-      await this.#store(
-        { path: sourcePath(cluster.path, task.name), size: task.size },
-        index,
-        { source, isEmpty },
-        shares,
-        buffer,
-      );
+      await this.#store({ cluster, task }, index, { source, isEmpty }, shares, buffer);
     } finally {
       await source.close();
     }
@@ -280,7 +273,7 @@ class BackupWorker {
         await share.store(index, emptyFile);
         continue;
       }
-      const destination = await share.attempt(() => share.open(index, task, file.size));
+      const destination = await share.attempt(() => share.open(index, task, file.task.size));
       if (destination !== undefined) stores.push({ share, task, destination });
     }
     if (stores.length === 0) return;
@@ -316,10 +309,11 @@ class BackupWorker {
       // none of its steps is of another kind
       return this.#codecs as unknown as StepKinds<Spec>;
     }
+    const path = sourcePath(file.cluster.path, file.task.name);
     return {
       ...this.#codecs,
       'page-checksum': pageChecksumKind(this.#pages, (page, piece) =>
-        readAgain(file.path, page * this.#data.pageSize, piece),
+        readAgain(path, page * this.#data.pageSize, piece),
       ),
       'block-incremental': blockIncrementalKind(this.#codecs, hashBlock, destination.priorMap),
     };

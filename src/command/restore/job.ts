@@ -222,8 +222,11 @@ class RestoreWorker {
     try {
       if (task.size > 0 && !task.zero) {
         const source = await open();
-        const spec: StepSpec[] = [...this.#load[task.raw ? 'raw' : 'framed'], { step: 'limit', max: task.size }];
-        spec.push(...contentSteps);
+        const spec: StepSpec[] = [
+          ...this.#load[task.raw ? 'raw' : 'framed'],
+          { step: 'limit', max: task.size },
+          ...contentSteps,
+        ];
         try {
           await pump(
             source,

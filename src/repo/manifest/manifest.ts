@@ -123,5 +123,5 @@ export const compressSuffix = (type: CompressType): string => (type === 'none' ?
 export const emptyChecksum = 'da39a3ee5e6b4b0d3255bfef95601890afd80709';
 
 /** Label of the backup that stores the bytes of a file. */
-export const storedIn = (manifest: Manifest, file: { readonly reference?: string }): BackupLabel =>
+export const storedIn = (manifest: Manifest, file: { readonly reference?: string | undefined }): BackupLabel =>
   (file.reference as BackupLabel | undefined) ?? manifest.header.label;
