@@ -4,7 +4,7 @@ import { OwnerNames } from '../../base/owner.ts';
 import { formatSize } from '../../base/units.ts';
 import { deriveSettings } from '../../config/derive.ts';
 import { buildManifest } from '../../repo/manifest/build.ts';
-import { copyManifest, type Manifest } from '../../repo/manifest/manifest.ts';
+import { controlName, copyManifest, type Manifest } from '../../repo/manifest/manifest.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
 import { copyCluster } from './copy.ts';
@@ -112,7 +112,7 @@ async function lookAtCluster(
     onInfo: message => log.info(message),
   });
   manifest.databases.push(...(await cluster.manifestDatabases()));
-  if (cluster.isOnline && manifest.files.find('pg_data/global/pg_control') === undefined) {
+  if (cluster.isOnline && manifest.files.find(controlName) === undefined) {
     throw new BackstopError('file-missing', 'pg_control must be present in all online backups', {
       hint: 'is something wrong with the clock or filesystem timestamps?',
     });

@@ -16,7 +16,7 @@ import {
 import { openSharedPipeline, type PipelineBranch, type SharedPipeline } from '../../codec/shared-pipeline.ts';
 import { loadXxh128, type Xxh128 } from '../../codec/xxhash.ts';
 import { shallRetry } from '../../parallel/thread-port.ts';
-import { controlFile, readControlFile } from '../../postgres/control.ts';
+import { readControlFile } from '../../postgres/control.ts';
 import { mayVanish } from '../../postgres/files.ts';
 import {
   PageChecker,
@@ -30,7 +30,7 @@ import {
   blockIncrementalKind,
 } from '../../repo/block/incremental.ts';
 import { bytesSource } from '../../repo/bytes-source.ts';
-import { emptyChecksum, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import { controlName, emptyChecksum } from '../../repo/manifest/manifest.ts';
 import { forAll } from '../../repo/object-store.ts';
 import { storeSteps } from '../../repo/stored-steps.ts';
 import { openClusterStorage, openRepoStorage } from '../../storage/drivers.ts';
@@ -49,9 +49,6 @@ import type {
 } from './job.ts';
 import { type Content, type Destination, RepoShare, type StoreSteps, type WorkerRepo } from './repo-share.ts';
 import { sourcePath } from './source.ts';
-
-/** The control file, which is read until its CRC is right. */
-const controlName = `${pgDataTarget}/${controlFile}`;
 
 type Spec = StepSpec | PageChecksumSpec | BlockIncrementalSpec;
 

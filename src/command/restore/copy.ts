@@ -2,9 +2,8 @@
 import { BackstopError } from '../../base/error.ts';
 import { formatPercent, formatSize } from '../../base/units.ts';
 import { WorkerPool } from '../../parallel/pool.ts';
-import { controlFile } from '../../postgres/control.ts';
 import { backupFile } from '../../repo/layout.ts';
-import { compressSuffix, emptyChecksum, type Manifest, pgDataTarget, storedIn } from '../../repo/manifest/manifest.ts';
+import { compressSuffix, controlName, emptyChecksum, type Manifest, storedIn } from '../../repo/manifest/manifest.ts';
 import { isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
@@ -82,7 +81,7 @@ function taskOf(
   const { delta, force } = session.settings.values;
   const file = manifest.files.get(index);
   const { header } = manifest;
-  const isControl = file.name === `${pgDataTarget}/${controlFile}`;
+  const isControl = file.name === controlName;
   const checksum = file.size === 0 ? emptyChecksum : file.checksum;
   if (checksum === undefined) throw new BackstopError('format', `manifest has no checksum for '${file.name}'`);
   const suffix = compressSuffix(header.options.compressType);

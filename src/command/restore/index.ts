@@ -18,7 +18,7 @@ import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import type { BackupEntry, BackupInfo } from '../../repo/backup-info.ts';
 import { archiveIdOf } from '../../repo/history.ts';
 import { archiveIdPath } from '../../repo/layout.ts';
-import { type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
+import { controlName, type Manifest, pgDataTarget } from '../../repo/manifest/manifest.ts';
 import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink, readStored } from '../../repo/stored.ts';
@@ -318,7 +318,7 @@ async function restoreControl(
   }
   const forced = settings.values['pg-version-force'];
   if (manifest.header.options.online) {
-    const index = manifest.files.find(`${pgDataTarget}/${controlFile}`);
+    const index = manifest.files.find(controlName);
     const bytes = readFileSync(temporary);
     decodeControl(bytes, forced);
     const sink = await files.write(`${temporary}`, {

@@ -1,4 +1,5 @@
 /** The model of backup.manifest (format, section 3). */
+import { controlFile } from '../../postgres/control.ts';
 import type { BackupLabel, BackupType } from '../label.ts';
 import { FileTable } from './file-table.ts';
 
@@ -97,6 +98,9 @@ export interface Manifest {
 
 /** The directory that names of PGDATA start with, and the base target's name. */
 export const pgDataTarget = 'pg_data';
+
+/** The control file in a manifest: read until its CRC is right, restored last. */
+export const controlName = `${pgDataTarget}/${controlFile}`;
 export const tablespaceTarget = 'pg_tblspc';
 
 export function emptyManifest(header: ManifestHeader): Manifest {
