@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { bufferPool } from '../../src/codec/buffer-pool.ts';
 import { openCodecs, type StepSpec } from '../../src/codec/codecs.ts';
+import { lz4BufferSize, openLz4, openUnlz4 } from '../../src/codec/lz4.ts';
+import { loadLz4 } from '../../src/codec/lz4-library.ts';
 import { openPipeline } from '../../src/codec/pipeline.ts';
 import { MemorySink, pump } from '../../src/storage/pump.ts';
 import type { ByteSource } from '../../src/storage/storage.ts';
@@ -40,6 +43,46 @@ describe('the pump', () => {
         },
       ),
     );
+  });
+
+  it('a large file is not held by a library that takes memory for each block', async () => {
+    const library = await loadLz4(false);
+    const megabyte = Buffer.from(noise(1024 * 1024));
+    /** Compresses and decompresses so many megabytes. */
+    const through = async (megabytes: number): Promise<{ bytes: number; most: number }> => {
+      let left = megabytes;
+      const measured = { bytes: 0, most: 0 };
+      const forth = openLz4(1, false, library, bufferPool(lz4BufferSize));
+      const back = openUnlz4(library);
+      const pipeline = (emit: (chunk: Uint8Array) => void) => ({
+        push: (chunk: Uint8Array) => forth.push(chunk, stored => back.push(stored, emit)),
+        end: () => {
+          forth.end(stored => back.push(stored, emit));
+          back.end(emit);
+        },
+      });
+      const content: ByteSource = {
+        read(into) {
+          if (left === 0) return 0;
+          left--;
+          into.set(megabyte);
+          return megabyte.length;
+        },
+        close: () => undefined,
+      };
+      const sink = {
+        write(chunk: Uint8Array) {
+          measured.bytes += chunk.length;
+          measured.most = Math.max(measured.most, process.memoryUsage.rss());
+        },
+      };
+      await pump(content, pipeline, sink, Buffer.alloc(megabyte.length));
+      return measured;
+    };
+    const little = await through(32);
+    const much = await through(640);
+    expect(much.bytes).toBe(640 * megabyte.length);
+    expect(much.most - little.most).toBeLessThan(128 * 1024 * 1024);
   });
 
   it('waits for a slow sink before it reads on', async () => {
