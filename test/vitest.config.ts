@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** Suites that start real clusters: slow, and heavy on a machine with two cores. */
-const clusterSuites = ['test/integration/**/*.test.ts', 'test/compat/**/*.test.ts'];
+const clusterSuites = ['test/integration/**/*.test.ts', 'test/compat/**/*.test.ts', 'test/sweep/**/*.test.ts'];
 
 /** Looks at what all others have done. */
 const lastSuites = ['test/option-coverage.test.ts'];
