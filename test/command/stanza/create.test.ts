@@ -130,6 +130,32 @@ describe('a new stanza', () => {
     expect(readdirSync(join(repo, kinds.split(' ')[0] ?? '', 'demo'))).toEqual(['something']);
   });
 
+  it.each([
+    ['with nothing but directories', 0],
+    ['with one archive.info', 1],
+    ['with both copies of archive.info', 2],
+    ['with one backup.info', 3],
+  ])('is finished where another one was stopped: %s', async (_, count) => {
+    expect((await run()).error).toBeUndefined();
+    for (const file of files.slice(count)) rmSync(join(repo, file));
+    for (const file of files) writeFileSync(join(repo, `${file}.pgbackrest.tmp`), 'half');
+    expect((await run()).error).toBeUndefined();
+    const [archive, archiveCopy, backup, backupCopy] = contents();
+    expect(archiveCopy).toBe(archive);
+    expect(backupCopy).toBe(backup);
+    expect(await (await open()).loadBackupInfo()).toMatchObject({ currentId: 1, backups: [] });
+  });
+
+  it('of another cluster, or with WAL, is not what a stopped one has left', async () => {
+    expect((await run()).error).toBeUndefined();
+    for (const file of files.slice(2)) rmSync(join(repo, file));
+    writeControl('15', 5n);
+    expect((await run()).error).toMatchObject({ kind: 'file-invalid' });
+    writeControl();
+    mkdirSync(join(repo, 'archive/demo/15-1'));
+    expect((await run()).error).toMatchObject({ kind: 'file-missing' });
+  });
+
   it('cannot be made while the stanza, or every stanza, is stopped', async () => {
     mkdirSync(join(root, 'lock'));
     writeFileSync(join(root, 'lock', 'all.stop'), '');

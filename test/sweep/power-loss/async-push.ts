@@ -3,12 +3,19 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AsyncPushBed, segmentName } from '../../integration/async-push-bed.ts';
+import {
+  type CrashState,
+  crashStates,
+  type Recording,
+  type Rules,
+  unexplained,
+  withoutSyncs,
+} from '../../support/power-loss/replay.ts';
+import { recorder, takeTrace } from '../../support/power-loss/trace.ts';
+import { readTree, wordOf, writeTree } from '../../support/power-loss/tree.ts';
 import { Random } from '../../support/random.ts';
 import { isFullSweep, type Sweep } from '../../support/sweep/sweep.ts';
 import { type RunnableProject, runnableProject } from '../../support/unprivileged-project.ts';
-import { type CrashState, crashStates, type Recording, type Rules, unexplained, withoutSyncs } from './replay.ts';
-import { recorder, takeTrace } from './trace.ts';
-import { readTree, wordOf, writeTree } from './tree.ts';
 
 const segments = [1, 2, 3].map(segmentName);
 let bed: AsyncPushBed;

@@ -4,13 +4,19 @@
  */
 import { join } from 'node:path';
 import { OfflineBed, type Outcome } from '../../integration/offline-bed.ts';
+import {
+  type CrashState,
+  crashStates,
+  type Recording,
+  type Rules,
+  unexplained,
+} from '../../support/power-loss/replay.ts';
+import { recorder, takeTrace } from '../../support/power-loss/trace.ts';
+import { readTree, type Tree, writeTree } from '../../support/power-loss/tree.ts';
 import { findRealPgbackrest, isSince, type RealPgbackrest } from '../../support/real-pgbackrest.ts';
 import type { OptionValues, Tool } from '../../support/stanza.ts';
 import { isFullSweep, type Sweep } from '../../support/sweep/sweep.ts';
 import { unprivilegedUser } from '../../support/unprivileged.ts';
-import { type CrashState, crashStates, type Recording, type Rules, unexplained } from './replay.ts';
-import { recorder, takeTrace } from './trace.ts';
-import { readTree, type Tree, writeTree } from './tree.ts';
 
 /** A run of a command that is watched. */
 export interface Step {

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { forgeSegment } from '../../command/archive/archive-bed.ts';
+import type { CrashState } from '../../support/power-loss/replay.ts';
 import type { RealPgbackrest } from '../../support/real-pgbackrest.ts';
 import { pages } from '../../support/tiny-cluster.ts';
 import type { PowerBed, Step } from './bed.ts';
-import type { CrashState } from './replay.ts';
 
 export class RepoJudge {
   readonly #bed: PowerBed;

@@ -4,11 +4,18 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, it } from 'vitest';
+import {
+  crashStates,
+  diskAt,
+  joined,
+  type Recording,
+  type Rules,
+  unexplained,
+} from '../../support/power-loss/replay.ts';
 import { isFullSweep, type Sweep } from '../../support/sweep/sweep.ts';
 import { giveTo } from '../../support/unprivileged.ts';
 import { PowerBed, type Step, tell } from './bed.ts';
 import { RepoJudge } from './judge.ts';
-import { crashStates, diskAt, joined, type Recording, type Rules, unexplained } from './replay.ts';
 import { repoRules } from './repo-rules.ts';
 import { restoreRules } from './restore-rules.ts';
 

@@ -1,10 +1,10 @@
 /** The power fails at any moment of a command: what only a kill proves is proved of a disk that forgets what was not synced. */
 import { afterAll, describe } from 'vitest';
+import { requireRecorder } from '../../support/power-loss/required.ts';
 import { Sweep } from '../../support/sweep/sweep.ts';
 import { watchAsyncPush } from './async-push.ts';
 import { watchAfterKill } from './killed.ts';
 import { watchRepository } from './repository.ts';
-import { requireRecorder } from './required.ts';
 import { watchRestore } from './restore.ts';
 
 describe.skipIf(requireRecorder() !== undefined)('power loss', () => {

@@ -7,8 +7,8 @@ import { openCodecs } from '../../../src/codec/codecs.ts';
 import { openPipeline } from '../../../src/codec/pipeline.ts';
 import { decodeArchiveInfo } from '../../../src/repo/archive-info.ts';
 import { type BackupInfo, decodeBackupInfo } from '../../../src/repo/backup-info.ts';
-import { diskAt, type Recording, type Rules } from './replay.ts';
-import { checksum, type Tree, type TreeEntry, wordOf } from './tree.ts';
+import { diskAt, type Recording, type Rules } from '../../support/power-loss/replay.ts';
+import { checksum, type Tree, type TreeEntry, wordOf } from '../../support/power-loss/tree.ts';
 
 export interface RepoRules {
   /** Of the repository, within what was recorded. */

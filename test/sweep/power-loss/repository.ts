@@ -5,11 +5,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemId } from '../../command/archive/archive-bed.ts';
 import { forgeControl } from '../../postgres/forge.ts';
+import { crashStates, type Recording, withoutSyncs } from '../../support/power-loss/replay.ts';
 import { Random } from '../../support/random.ts';
 import type { Sweep } from '../../support/sweep/sweep.ts';
 import { PowerBed, type Step } from './bed.ts';
 import { RepoJudge } from './judge.ts';
-import { crashStates, type Recording, withoutSyncs } from './replay.ts';
 import { type RepoRules, repoRules } from './repo-rules.ts';
 
 let bed: PowerBed;

@@ -1,5 +1,5 @@
 /** What must hold for a data directory after a crash in a restore: PostgreSQL refuses it, or all of it is there. */
-import { differences, type Recording, type Rules } from './replay.ts';
+import { differences, type Recording, type Rules } from '../../support/power-loss/replay.ts';
 
 /** @param data the data directory, within what was recorded */
 export function restoreRules({ before, after }: Recording, data: string): Rules {

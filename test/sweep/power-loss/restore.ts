@@ -2,13 +2,13 @@
 import { readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { crashStates, differences, type Recording, withoutSyncs } from '../../support/power-loss/replay.ts';
+import { readTree } from '../../support/power-loss/tree.ts';
 import { Random } from '../../support/random.ts';
 import type { Sweep } from '../../support/sweep/sweep.ts';
 import { pages } from '../../support/tiny-cluster.ts';
 import { PowerBed } from './bed.ts';
-import { crashStates, differences, type Recording, withoutSyncs } from './replay.ts';
 import { restoreRules } from './restore-rules.ts';
-import { readTree } from './tree.ts';
 
 let bed: PowerBed;
 let data: string;

@@ -1,5 +1,5 @@
 /** Goes through a recording, and looks at what a crash at each moment of it could leave. */
-import type { Random } from '../../support/random.ts';
+import type { Random } from '../random.ts';
 import { type Crash, crashes } from './crash.ts';
 import { Disk } from './disk.ts';
 import type { DiskCall } from './trace.ts';

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { UnprivilegedUser } from '../../support/unprivileged.ts';
+import type { UnprivilegedUser } from '../unprivileged.ts';
 
 export type TreeEntry =
   | { readonly kind: 'directory'; readonly mode: number }

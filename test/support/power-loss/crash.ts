@@ -3,7 +3,7 @@
  * zeros in their place (its length was saved, they were not), the last ones without the first, its new time alone. Names: those
  * of each directory up to some change (a journal keeps order, but not between directories), or, on a hostile file system, any.
  */
-import type { Random } from '../../support/random.ts';
+import type { Random } from '../random.ts';
 import type { DataChange, DirectoryNode, Disk, FileNode, Kept, NameChange } from './disk.ts';
 import type { Tree } from './tree.ts';
 
