@@ -15,6 +15,7 @@ export class RepoJudge {
   readonly #contents = new Map<string, Record<string, string>>();
   /** What was archived. */
   readonly #segments = new Map<string, Buffer>();
+  #changes = 100;
 
   /** @param real reads all that the steps write */
   constructor(bed: PowerBed, real: RealPgbackrest | undefined) {
@@ -55,9 +56,12 @@ export class RepoJudge {
     const { offline } = bed;
     const hasStanza =
       tree.has(`${bed.repo}/backup/demo/backup.info`) || tree.has(`${bed.repo}/backup/demo/backup.info.copy`);
-    if (hasStanza && command !== 'stanza-delete') await this.#checkListed(tree);
+    const listed = hasStanza && command !== 'stanza-delete' ? await this.#checkListed(tree) : [];
+    const isListed = listed.includes(this.labels.at(-1) ?? '');
     if (done && command === 'archive-push') await this.#checkSegments();
     if (command === 'stanza-delete') await offline.run('stop');
+    // it is there already, and an incremental one wants something to do
+    if (command === 'backup' && isListed) this.change(++this.#changes);
     await bed.succeed(command, args);
     if (command === 'stanza-delete') return;
     if (command === 'archive-push') await this.#checkSegments();
@@ -67,12 +71,14 @@ export class RepoJudge {
   }
 
   /** What info lists can be restored, but for a backup that expire was about to remove: its manifest goes first. */
-  async #checkListed(tree: CrashState['tree']): Promise<void> {
+  async #checkListed(tree: CrashState['tree']): Promise<readonly string[]> {
     const { offline, repo } = this.#bed;
-    for (const label of await offline.labels()) {
+    const labels = await offline.labels();
+    for (const label of labels) {
       if (!tree.has(`${repo}/backup/demo/${label}/backup.manifest`)) continue;
       expect(await offline.restore([`--set=${label}`]), label).toEqual(this.#contents.get(label));
     }
+    return labels;
   }
 
   async #checkSegments(): Promise<void> {

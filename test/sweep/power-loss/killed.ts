@@ -81,11 +81,11 @@ export function watchAfterKill(shared: Sweep): void {
   );
   killed('backup full', { prepare: () => ({ command: 'backup', args: ['--type=full'] }), short: 3 }, rules);
   killed(
-    'backup incr',
+    'backup diff',
     {
       prepare: () => {
         judge.change(1);
-        return { command: 'backup', args: ['--type=incr'] };
+        return { command: 'backup', args: ['--type=diff'] };
       },
       short: 1,
     },
