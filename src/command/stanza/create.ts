@@ -3,11 +3,13 @@ import { basename } from 'node:path/posix';
 import { BackstopError } from '../../base/error.ts';
 import { generatePassphrase } from '../../codec/cipher.ts';
 import type { ControlData } from '../../postgres/control.ts';
+import type { BackupInfo } from '../../repo/backup-info.ts';
 import type { DbHistory } from '../../repo/history.ts';
 import { archiveInfoFile, archivePath, backupInfoFile, backupPath, copySuffix } from '../../repo/layout.ts';
 import { begun } from '../../repo/object-store.ts';
-import { loadStanzaInfo } from '../../repo/stanza-database.ts';
+import { checkInfoPair, loadStanzaInfo } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
@@ -41,6 +43,11 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
   const inArchive = await listing;
   const archive = findPair(archiveInfoFile(stanza), inArchive);
   const backup = findPair(backupInfoFile(stanza), inBackup);
+  if (archive.count > 0 && backup.count === 0 && (await isUnfinished(repo, inArchive, inBackup))) {
+    await finishInfo(repo, control, version);
+    if (archive.twin !== undefined) await repo.copy(archive.twin.from, archive.twin.to);
+    return true;
+  }
   if (archive.count === 0 && backup.count === 0) {
     checkEmpty(inBackup, inArchive);
     await createInfo(repo, control, version);
@@ -75,25 +82,52 @@ function findPair(path: string, names: readonly string[]): InfoPair {
   return { count: 1, twin: hasMain ? { from: path, to: copy } : { from: copy, to: path } };
 }
 
+/** Names of what is not a file that some process was writing when it ended. */
+const withoutTemporary = (names: readonly string[]): string[] => names.filter(name => !name.endsWith(temporarySuffix));
+
 /** What lies there belongs to somebody, even without info files. */
 function checkEmpty(inBackup: readonly string[], inArchive: readonly string[]): void {
-  const [hasBackup, hasArchive] = [inBackup.length > 0, inArchive.length > 0];
+  const [hasBackup, hasArchive] = [inBackup, inArchive].map(names => withoutTemporary(names).length > 0);
   if (!hasBackup && !hasArchive) return;
   const what = [...(hasBackup ? ['backup directory'] : []), ...(hasArchive ? ['archive directory'] : [])];
   throw new BackstopError('path-not-empty', `${what.join(' and/or ')} not empty`);
 }
 
-/** archive.info comes first: a stanza counts as made when backup.info is there. */
+/**
+ * archive.info comes first: a stanza counts as made when backup.info is there. The directory of backup.info is there before
+ * both: one that is empty says that we did not come to the end.
+ */
 async function createInfo(repo: StanzaRepo, control: ControlData, version: string): Promise<void> {
-  const db: DbHistory = {
-    id: 1,
-    version: control.version.text,
-    systemId: control.systemId,
-    catalogVersion: control.catalogVersion,
-    controlVersion: control.controlVersion,
-  };
-  // archive and backups have keys of their own, so that one does not open the other
-  const pass = () => (repo.isEncrypted ? { cipherPass: generatePassphrase() } : {});
-  await repo.saveArchiveInfo({ currentId: db.id, history: [db], ...pass() }, version);
-  await repo.saveBackupInfo({ currentId: db.id, history: [db], backups: [], ...pass() }, version);
+  await repo.storage.paths?.create(backupPath(repo.stanza));
+  const db = firstDb(control);
+  await repo.saveArchiveInfo({ currentId: db.id, history: [db], ...newKey(repo) }, version);
+  await repo.saveBackupInfo({ currentId: db.id, history: [db], backups: [], ...newKey(repo) }, version);
 }
+
+/** Whether there is nothing but what a stanza-create leaves that was stopped between its two files. */
+async function isUnfinished(
+  { storage, stanza }: StanzaRepo,
+  inArchive: readonly string[],
+  inBackup: readonly string[],
+): Promise<boolean> {
+  const info = basename(archiveInfoFile(stanza));
+  const others = withoutTemporary(inArchive).filter(name => name !== info && name !== info + copySuffix);
+  if (others.length + withoutTemporary(inBackup).length > 0) return false;
+  return storage.paths !== undefined && (await storage.info(backupPath(stanza))) !== undefined;
+}
+
+/** @throws file-invalid when the stanza was begun for another cluster */
+async function finishInfo(repo: StanzaRepo, control: ControlData, version: string): Promise<void> {
+  const db = firstDb(control);
+  const backup: BackupInfo = { currentId: db.id, history: [db], backups: [], ...newKey(repo) };
+  checkInfoPair(await repo.loadArchiveInfo(), backup);
+  await repo.saveBackupInfo(backup, version);
+}
+
+function firstDb({ version, systemId, catalogVersion, controlVersion }: ControlData): DbHistory {
+  return { id: 1, version: version.text, systemId, catalogVersion, controlVersion };
+}
+
+/** Archive and backups have keys of their own, so that one does not open the other. */
+const newKey = (repo: StanzaRepo): { cipherPass?: string } =>
+  repo.isEncrypted ? { cipherPass: generatePassphrase() } : {};

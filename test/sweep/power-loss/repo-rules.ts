@@ -76,8 +76,8 @@ export function repoRules(recording: Recording, { repo, cipherPass, kind }: Repo
     for (const name of visible)
       if (!listedAfter.has(name) && !tree.has(`${backups}/${name}/backup.manifest`)) visible.delete(name);
     for (const name of visible)
+      // what a backup refers to are files, not manifests
       for (const needed of [name, ...(references.get(name) ?? [])])
-        // what a backup refers to are files, not manifests
         for (const [path, entry] of whole.get(needed) ?? [])
           if (needed === name || basename(path) !== 'backup.manifest')
             expect(isAsGood(path, tree, entry), () => `backup ${name} lacks ${path}: ${wordOf(tree.get(path))}`);
