@@ -3,11 +3,10 @@ import { basename } from 'node:path/posix';
 import { BackstopError } from '../../base/error.ts';
 import { generatePassphrase } from '../../codec/cipher.ts';
 import type { ControlData } from '../../postgres/control.ts';
-import type { BackupInfo } from '../../repo/backup-info.ts';
-import type { DbHistory } from '../../repo/history.ts';
+import { currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
 import { archiveInfoFile, archivePath, backupInfoFile, backupPath, copySuffix } from '../../repo/layout.ts';
 import { begun } from '../../repo/object-store.ts';
-import { checkInfoPair, loadStanzaInfo } from '../../repo/stanza-database.ts';
+import { loadStanzaInfo } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
@@ -39,17 +38,18 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
   // two lists tell of the four info files, and whether there is anything else
   const { storage, stanza } = repo;
   const listing = begun(storage.names(archivePath(stanza)));
-  const inBackup = await storage.names(backupPath(stanza));
-  const inArchive = await listing;
+  const inBackup = withoutLeftOver(await storage.names(backupPath(stanza)), backupInfoFile(stanza));
+  const inArchive = withoutLeftOver(await listing, archiveInfoFile(stanza));
   const archive = findPair(archiveInfoFile(stanza), inArchive);
   const backup = findPair(backupInfoFile(stanza), inBackup);
-  if (archive.count > 0 && backup.count === 0 && (await isUnfinished(repo, inArchive, inBackup))) {
-    await finishInfo(repo, control, version);
-    if (archive.twin !== undefined) await repo.copy(archive.twin.from, archive.twin.to);
-    return true;
-  }
   if (archive.count === 0 && backup.count === 0) {
     checkEmpty(inBackup, inArchive);
+    await createInfo(repo, control, version);
+    return true;
+  }
+  // the first step of a creation that did not get further
+  const isBegun = inBackup.length === 0 && inArchive.length === 1 && archive.count === 1;
+  if (isBegun && isSameDb(currentDb(await repo.loadArchiveInfo()), databaseOf(control))) {
     await createInfo(repo, control, version);
     return true;
   }
@@ -62,7 +62,7 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
       hint: 'this may be a symptom of repository corruption!',
     });
   }
-  await loadStanzaInfo(repo, { version: control.version.text, systemId: control.systemId });
+  await loadStanzaInfo(repo, databaseOf(control));
   for (const { twin } of [archive, backup]) if (twin !== undefined) await repo.copy(twin.from, twin.to);
   return archive.twin !== undefined || backup.twin !== undefined;
 }
@@ -82,52 +82,35 @@ function findPair(path: string, names: readonly string[]): InfoPair {
   return { count: 1, twin: hasMain ? { from: path, to: copy } : { from: copy, to: path } };
 }
 
-/** Names of what is not a file that some process was writing when it ended. */
-const withoutTemporary = (names: readonly string[]): string[] => names.filter(name => !name.endsWith(temporarySuffix));
+/** What a creation leaves that was stopped while it wrote an info file is nothing. */
+function withoutLeftOver(names: readonly string[], path: string): string[] {
+  const leftOver = [path, path + copySuffix].map(file => basename(file) + temporarySuffix);
+  return names.filter(name => !leftOver.includes(name));
+}
 
 /** What lies there belongs to somebody, even without info files. */
 function checkEmpty(inBackup: readonly string[], inArchive: readonly string[]): void {
-  const [hasBackup, hasArchive] = [inBackup, inArchive].map(names => withoutTemporary(names).length > 0);
+  const [hasBackup, hasArchive] = [inBackup.length > 0, inArchive.length > 0];
   if (!hasBackup && !hasArchive) return;
   const what = [...(hasBackup ? ['backup directory'] : []), ...(hasArchive ? ['archive directory'] : [])];
   throw new BackstopError('path-not-empty', `${what.join(' and/or ')} not empty`);
 }
 
-/**
- * archive.info comes first: a stanza counts as made when backup.info is there. The directory of backup.info is there before
- * both: one that is empty says that we did not come to the end.
- */
+/** archive.info comes first: a stanza counts as made when backup.info is there. */
 async function createInfo(repo: StanzaRepo, control: ControlData, version: string): Promise<void> {
-  await repo.storage.paths?.create(backupPath(repo.stanza));
-  const db = firstDb(control);
-  await repo.saveArchiveInfo({ currentId: db.id, history: [db], ...newKey(repo) }, version);
-  await repo.saveBackupInfo({ currentId: db.id, history: [db], backups: [], ...newKey(repo) }, version);
+  const db: DbHistory = {
+    id: 1,
+    ...databaseOf(control),
+    catalogVersion: control.catalogVersion,
+    controlVersion: control.controlVersion,
+  };
+  // archive and backups have keys of their own, so that one does not open the other
+  const pass = () => (repo.isEncrypted ? { cipherPass: generatePassphrase() } : {});
+  const info = { currentId: db.id, history: [db] };
+  await repo.createInfos({ ...info, ...pass() }, { ...info, backups: [], ...pass() }, version);
 }
 
-/** Whether there is nothing but what a stanza-create leaves that was stopped between its two files. */
-async function isUnfinished(
-  { storage, stanza }: StanzaRepo,
-  inArchive: readonly string[],
-  inBackup: readonly string[],
-): Promise<boolean> {
-  const info = basename(archiveInfoFile(stanza));
-  const others = withoutTemporary(inArchive).filter(name => name !== info && name !== info + copySuffix);
-  if (others.length + withoutTemporary(inBackup).length > 0) return false;
-  return storage.paths !== undefined && (await storage.info(backupPath(stanza))) !== undefined;
-}
-
-/** @throws file-invalid when the stanza was begun for another cluster */
-async function finishInfo(repo: StanzaRepo, control: ControlData, version: string): Promise<void> {
-  const db = firstDb(control);
-  const backup: BackupInfo = { currentId: db.id, history: [db], backups: [], ...newKey(repo) };
-  checkInfoPair(await repo.loadArchiveInfo(), backup);
-  await repo.saveBackupInfo(backup, version);
-}
-
-function firstDb({ version, systemId, catalogVersion, controlVersion }: ControlData): DbHistory {
-  return { id: 1, version: version.text, systemId, catalogVersion, controlVersion };
-}
-
-/** Archive and backups have keys of their own, so that one does not open the other. */
-const newKey = (repo: StanzaRepo): { cipherPass?: string } =>
-  repo.isEncrypted ? { cipherPass: generatePassphrase() } : {};
+const databaseOf = ({ version, systemId }: ControlData): Pick<DbHistory, 'version' | 'systemId'> => ({
+  version: version.text,
+  systemId,
+});

@@ -131,14 +131,16 @@ describe('a new stanza', () => {
   });
 
   it.each([
-    ['with nothing but directories', 0],
-    ['with one archive.info', 1],
-    ['with both copies of archive.info', 2],
-    ['with one backup.info', 3],
-  ])('is finished where another one was stopped: %s', async (_, count) => {
+    ['with nothing but directories', []],
+    ['with archive.info', [0]],
+    ['with both files', [0, 2]],
+    ['with both files and one copy', [0, 2, 1]],
+  ])('is finished where another one was stopped: %s', async (_, kept) => {
     expect((await run()).error).toBeUndefined();
-    for (const file of files.slice(count)) rmSync(join(repo, file));
-    for (const file of files) writeFileSync(join(repo, `${file}.pgbackrest.tmp`), 'half');
+    for (const [index, file] of files.entries()) {
+      if (!kept.includes(index)) rmSync(join(repo, file));
+      writeFileSync(join(repo, `${file}.pgbackrest.tmp`), 'half');
+    }
     expect((await run()).error).toBeUndefined();
     const [archive, archiveCopy, backup, backupCopy] = contents();
     expect(archiveCopy).toBe(archive);
@@ -146,11 +148,11 @@ describe('a new stanza', () => {
     expect(await (await open()).loadBackupInfo()).toMatchObject({ currentId: 1, backups: [] });
   });
 
-  it('of another cluster, or with WAL, is not what a stopped one has left', async () => {
+  it('that was begun for another cluster, or has WAL, is not finished', async () => {
     expect((await run()).error).toBeUndefined();
-    for (const file of files.slice(2)) rmSync(join(repo, file));
+    for (const file of files.slice(1)) rmSync(join(repo, file));
     writeControl('15', 5n);
-    expect((await run()).error).toMatchObject({ kind: 'file-invalid' });
+    expect((await run()).error).toMatchObject({ kind: 'file-missing' });
     writeControl();
     mkdirSync(join(repo, 'archive/demo/15-1'));
     expect((await run()).error).toMatchObject({ kind: 'file-missing' });
