@@ -14,7 +14,7 @@ import {
 import { recorder, takeTrace } from '../../support/power-loss/trace.ts';
 import { readTree, wordOf, writeTree } from '../../support/power-loss/tree.ts';
 import { Random } from '../../support/random.ts';
-import { isFullSweep, type Sweep } from '../../support/sweep/sweep.ts';
+import { type Sweep, shortOrFull } from '../../support/sweep/sweep.ts';
 import { type RunnableProject, runnableProject } from '../../support/unprivileged-project.ts';
 
 const segments = [1, 2, 3].map(segmentName);
@@ -77,10 +77,10 @@ export function watchAsyncPush(sweep: Sweep): void {
 
   it('reports nothing that a crash could take back', async () => {
     expect(unexplained(recording)).toEqual([]);
-    const states = crashStates(recording, sweep.random, isFullSweep() ? 24 : 8);
+    const states = crashStates(recording, sweep.random, shortOrFull(2, 12));
     sweep.tried('archive-push async, states by rules', states.length);
     expect(states.flatMap(rules), sweep.again).toEqual([]);
-    for (let count = 0; count < (isFullSweep() ? 40 : 2); count++) {
+    for (let count = 0; count < shortOrFull(1, 40); count++) {
       const state = sweep.random.pick(states);
       await sweep.case(`archive-push async, ${state.how}`, () => goesOn(state));
       sweep.tried('archive-push async, states by programs');
@@ -89,7 +89,7 @@ export function watchAsyncPush(sweep: Sweep): void {
 
   it('is found to lose segments when it does not sync', () => {
     const without = (dropped?: (path: string) => boolean): string =>
-      crashStates(withoutSyncs(recording, dropped), new Random(1), 4).flatMap(rules).join('\n');
+      crashStates(withoutSyncs(recording, dropped), new Random(1), 1).flatMap(rules).join('\n');
     expect(without(path => path.endsWith('.tmp'))).toMatch(/is half written/);
     expect(without(path => path.endsWith('/0000000100000000'))).toMatch(/was reported as archived and is nothing/);
   });

@@ -15,7 +15,7 @@ import { recorder, takeTrace } from '../../support/power-loss/trace.ts';
 import { readTree, type Tree, writeTree } from '../../support/power-loss/tree.ts';
 import { findRealPgbackrest, isSince, type RealPgbackrest } from '../../support/real-pgbackrest.ts';
 import type { OptionValues, Tool } from '../../support/stanza.ts';
-import { isFullSweep, type Sweep } from '../../support/sweep/sweep.ts';
+import { type Sweep, shortOrFull } from '../../support/sweep/sweep.ts';
 import { unprivilegedUser } from '../../support/unprivileged.ts';
 
 /** A run of a command that is watched. */
@@ -93,10 +93,10 @@ export class PowerBed {
     recording: Recording,
     rules: Rules,
     judge: Judge,
-    [short, full]: readonly [short: number, full: number] = [2, 30],
+    [short, full]: readonly [short: number, full: number] = [1, 25],
   ): Promise<void> {
     const { sweep } = this;
-    const states = crashStates(recording, sweep.random, isFullSweep() ? 24 : 8);
+    const states = crashStates(recording, sweep.random, shortOrFull(4, 24));
     sweep.tried(`${name}, states by rules`, states.length);
     const broken = states.flatMap(state => rules(state).map(what => `${tell(state)}: ${what}`));
     if (broken.length > 0) {
@@ -104,7 +104,7 @@ export class PowerBed {
       throw new Error(`${name}: ${broken.length} broken promises (again: ${sweep.again})\n${shown}`);
     }
     try {
-      for (const state of this.#choose(states, isFullSweep() ? full : short)) {
+      for (const state of this.#choose(states, shortOrFull(short, full))) {
         this.write(state.tree);
         await sweep.case(`${name}, ${tell(state)}`, () => judge(state));
         sweep.tried(`${name}, states by programs`);

@@ -76,10 +76,10 @@ export function watchAfterKill(shared: Sweep): void {
   killed('stanza-create', { prepare: () => ({ command: 'stanza-create' }), short: 1 }, rules);
   killed(
     'archive-push',
-    { prepare: () => ({ command: 'archive-push', args: [judge.segment('000000010000000000000001')] }), short: 2 },
+    { prepare: () => ({ command: 'archive-push', args: [judge.segment('000000010000000000000001')] }), short: 1 },
     rules,
   );
-  killed('backup full', { prepare: () => ({ command: 'backup', args: ['--type=full'] }), short: 3 }, rules);
+  killed('backup full', { prepare: () => ({ command: 'backup', args: ['--type=full'] }), short: 1 }, rules);
   killed(
     'backup diff',
     {
@@ -102,7 +102,7 @@ export function watchAfterKill(shared: Sweep): void {
         return { command: 'restore', args: [`--pg1-path=${data}`, `--tablespace-map-all=${join(bed.root, 'space')}`] };
       },
       again: step => ({ ...step, args: [...(step.args ?? []), '--delta'] }),
-      short: 2,
+      short: 1,
     },
     recording => restoreRules(recording, join(bed.root, 'data')),
   );

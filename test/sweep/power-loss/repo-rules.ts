@@ -75,8 +75,8 @@ export function repoRules(recording: Recording, { repo, cipherPass, kind }: Repo
     // expire takes the manifests away first: the next run drops what has none
     for (const name of visible)
       if (!listedAfter.has(name) && !tree.has(`${backups}/${name}/backup.manifest`)) visible.delete(name);
+    // what a backup refers to are files, not manifests
     for (const name of visible)
-      // what a backup refers to are files, not manifests
       for (const needed of [name, ...(references.get(name) ?? [])])
         for (const [path, entry] of whole.get(needed) ?? [])
           if (needed === name || basename(path) !== 'backup.manifest')
