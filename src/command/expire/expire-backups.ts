@@ -133,6 +133,8 @@ async function removeManifests(
       if (!stay.has(label)) {
         await repo.storage.remove(file + copySuffix);
         await repo.storage.remove(file);
+        // were it back after a crash, and the data not, the next run would list the backup again
+        await repo.storage.paths?.sync(labelPath(repo.stanza, label));
         continue;
       }
     } catch (error) {

@@ -85,7 +85,9 @@ function taskOf(
   const checksum = file.size === 0 ? emptyChecksum : file.checksum;
   if (checksum === undefined) throw new BackstopError('format', `manifest has no checksum for '${file.name}'`);
   const suffix = compressSuffix(header.options.compressType);
-  const keep = !mayRemove || isControl ? 'nothing' : force ? { before: header.timestampCopyStart } : 'content';
+  // after a crash a file can have its time and size without its bytes
+  const byTime = force && !unfinished;
+  const keep = !mayRemove || isControl ? 'nothing' : byTime ? { before: header.timestampCopyStart } : 'content';
   return {
     name: file.name,
     path: layout.pathOf(file.name) + (isControl ? temporarySuffix : ''),

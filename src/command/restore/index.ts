@@ -22,6 +22,7 @@ import { controlName, type Manifest, pgDataTarget } from '../../repo/manifest/ma
 import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink, readStored } from '../../repo/stored.ts';
+import { syncUnusedPath } from '../../storage/posix/kept-directory.ts';
 import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { droppedFile } from '../dropped-wal.ts';
@@ -136,6 +137,7 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   // before anything else is made: whenever we are stopped, delta can go on
   await repo.writeManifestTo(files, manifest, `${pgPath}/${unfinishedMark}`, session.version);
   for (const path of createDirectories(clean)) changed.add(path);
+  if (unfinished) for (const path of keepDirectories(manifest, layout)) changed.add(path);
 
   const bytes = await restoreFiles(session, {
     repo,
@@ -158,8 +160,10 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
     mode: base.mode & 0o644,
     owner: owners.of(base),
   });
-  await files.remove(`${pgPath}/${unfinishedMark}`);
   await syncDirectories(files, manifest, layout, changed);
+  // only now: a restore after it would not make durable again what it keeps
+  await files.remove(`${pgPath}/${unfinishedMark}`);
+  await files.paths?.sync(pgPath);
   await restoreControl(session, files, manifest, pgPath);
   log.info(`restore size = ${formatSize(bytes)}, file total = ${manifest.files.length}`);
   for (const opened of await Promise.allSettled(repos.map(({ opening }) => opening))) {
@@ -289,7 +293,17 @@ function dropFiles(manifest: Manifest, type: string, preserve: ReadonlySet<strin
   if (dropped.size > 0) files.sort(index => !dropped.has(index));
 }
 
-/** The names of all that was restored become durable; `global` comes last, with pg_control. */
+/** What an earlier restore made may be in memory only. @returns the directories that hold it: they are to be synced */
+function keepDirectories(manifest: Manifest, layout: RestoreLayout): string[] {
+  const parents = layout.directories(manifest).map(({ path }) => dirname(path));
+  for (const { target } of layout.links) {
+    if (target.file !== undefined) parents.push(dirname(dirname(layout.pathOf(target.name))));
+  }
+  for (const parent of parents) syncUnusedPath(parent);
+  return parents;
+}
+
+/** The names of all that was restored become durable; that of pg_control comes last, by itself. */
 async function syncDirectories(
   files: Storage,
   manifest: Manifest,
@@ -298,7 +312,6 @@ async function syncDirectories(
 ): Promise<void> {
   const paths = new Set(changed);
   for (const { name } of manifest.paths) if (layout.isReal(name)) paths.add(layout.pathOf(name));
-  paths.delete(layout.pathOf(`${pgDataTarget}/global`));
   for (const path of paths) await files.paths?.sync(path);
 }
 

@@ -46,7 +46,10 @@ async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, l
     found.flatMap(({ info, isEmpty }) => (isEmpty ? [] : [info, info + copySuffix])),
     file => storage.remove(file),
   );
+  // nor after a crash: the names of the info files must not come back when what they speak of is gone
+  await forAll(found, async ({ path }) => storage.paths?.sync(path));
   await forAll(found, ({ path }) => storage.removeTree(path));
+  await forAll(found, async ({ path }) => storage.paths?.sync(posix.dirname(path)));
   tellKept(session.log, repo.name, storage);
   await local.remove(stopped);
 }

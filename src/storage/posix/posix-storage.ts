@@ -40,6 +40,7 @@ import type {
   Storage,
   WriteOptions,
 } from '../storage.ts';
+import { syncUnusedPath } from './kept-directory.ts';
 
 const fsyncLater = promisify(fsync);
 
@@ -322,6 +323,7 @@ class PosixSink implements ByteSink {
     }
     this.#close();
     if (atomic !== false) {
+      if (sync !== false) syncUnusedPath(dirname(path));
       try {
         renameSync(this.#target, path);
       } catch (error) {

@@ -130,6 +130,34 @@ describe('a new stanza', () => {
     expect(readdirSync(join(repo, kinds.split(' ')[0] ?? '', 'demo'))).toEqual(['something']);
   });
 
+  it.each([
+    ['with nothing but directories', []],
+    ['with archive.info', [0]],
+    ['with both files', [0, 2]],
+    ['with both files and one copy', [0, 2, 1]],
+  ])('is finished where another one was stopped: %s', async (_, kept) => {
+    expect((await run()).error).toBeUndefined();
+    for (const [index, file] of files.entries()) {
+      if (!kept.includes(index)) rmSync(join(repo, file));
+      writeFileSync(join(repo, `${file}.pgbackrest.tmp`), 'half');
+    }
+    expect((await run()).error).toBeUndefined();
+    const [archive, archiveCopy, backup, backupCopy] = contents();
+    expect(archiveCopy).toBe(archive);
+    expect(backupCopy).toBe(backup);
+    expect(await (await open()).loadBackupInfo()).toMatchObject({ currentId: 1, backups: [] });
+  });
+
+  it('that was begun for another cluster, or has WAL, is not finished', async () => {
+    expect((await run()).error).toBeUndefined();
+    for (const file of files.slice(1)) rmSync(join(repo, file));
+    writeControl('15', 5n);
+    expect((await run()).error).toMatchObject({ kind: 'file-missing' });
+    writeControl();
+    mkdirSync(join(repo, 'archive/demo/15-1'));
+    expect((await run()).error).toMatchObject({ kind: 'file-missing' });
+  });
+
   it('cannot be made while the stanza, or every stanza, is stopped', async () => {
     mkdirSync(join(root, 'lock'));
     writeFileSync(join(root, 'lock', 'all.stop'), '');

@@ -1,0 +1,56 @@
+/**
+ * Directories that an earlier process made. It may have been killed before it synced their names: then a file that we make
+ * durable in one would be lost with it.
+ */
+import { closeSync, constants, fsyncSync, openSync, readdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { systemError } from '../../base/error.ts';
+
+/** What is not there yet: see posix-storage. */
+const temporary = /\.pgbackrest\.tmp$/;
+
+/**
+ * Makes the name of a directory durable, and those of its parents, as far up as they are ours and no file is in them: where a
+ * file has its name its writer has done this before.
+ * @throws path-sync
+ */
+export function syncUnusedPath(directory: string): void {
+  for (let at = directory; at !== dirname(at) && mayBeNew(at); at = dirname(at)) {
+    if (!syncIfReadable(dirname(at))) return;
+  }
+}
+
+const mayBeNew = (directory: string): boolean => statSync(directory).uid === process.geteuid?.() && !hasFile(directory);
+
+function hasFile(directory: string): boolean {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).some(entry => entry.isFile() && !temporary.test(entry.name));
+  } catch (error) {
+    // what we may not even read was not made by one of us
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return true;
+    throw systemError(error, { other: 'path-open' }, `unable to list file info for path '${directory}'`);
+  }
+}
+
+/** @returns false for a directory that we may not read */
+function syncIfReadable(directory: string): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return false;
+    throw systemError(
+      error,
+      { missing: 'path-missing', other: 'path-open' },
+      `unable to open path '${directory}' for sync`,
+    );
+  }
+  try {
+    fsyncSync(descriptor);
+    return true;
+  } catch (error) {
+    throw systemError(error, { other: 'path-sync' }, `unable to sync path '${directory}'`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
