@@ -93,6 +93,20 @@ export class StanzaRepo {
   }
 
   /**
+   * Writes the info files of a new stanza. Both copies of a file are there only when the other file is: what an interrupted
+   * creation leaves cannot be taken for a stanza that has lost one.
+   */
+  async createInfos(archive: ArchiveInfo, backup: BackupInfo, version: string): Promise<void> {
+    const { storage, stanza } = this;
+    const infos = [
+      [archiveInfoFile(stanza), encodeArchiveInfo(archive, version)],
+      [backupInfoFile(stanza), encodeBackupInfo(backup, version)],
+    ] as const;
+    for (const [path, bytes] of infos) await writeStored(storage, [path], this.settings.cipherPass, bytes);
+    for (const [path] of infos) await this.copy(path, path + copySuffix);
+  }
+
+  /**
    * Loads the manifest of a backup.
    * @param passphrase cipher-pass of backup.info
    */

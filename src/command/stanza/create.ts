@@ -3,11 +3,12 @@ import { basename } from 'node:path/posix';
 import { BackstopError } from '../../base/error.ts';
 import { generatePassphrase } from '../../codec/cipher.ts';
 import type { ControlData } from '../../postgres/control.ts';
-import type { DbHistory } from '../../repo/history.ts';
+import { currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
 import { archiveInfoFile, archivePath, backupInfoFile, backupPath, copySuffix } from '../../repo/layout.ts';
 import { begun } from '../../repo/object-store.ts';
 import { loadStanzaInfo } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
@@ -37,12 +38,18 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
   // two lists tell of the four info files, and whether there is anything else
   const { storage, stanza } = repo;
   const listing = begun(storage.names(archivePath(stanza)));
-  const inBackup = await storage.names(backupPath(stanza));
-  const inArchive = await listing;
+  const inBackup = withoutLeftOver(await storage.names(backupPath(stanza)), backupInfoFile(stanza));
+  const inArchive = withoutLeftOver(await listing, archiveInfoFile(stanza));
   const archive = findPair(archiveInfoFile(stanza), inArchive);
   const backup = findPair(backupInfoFile(stanza), inBackup);
   if (archive.count === 0 && backup.count === 0) {
     checkEmpty(inBackup, inArchive);
+    await createInfo(repo, control, version);
+    return true;
+  }
+  // the first step of a creation that did not get further
+  const isBegun = inBackup.length === 0 && inArchive.length === 1 && archive.count === 1;
+  if (isBegun && isSameDb(currentDb(await repo.loadArchiveInfo()), databaseOf(control))) {
     await createInfo(repo, control, version);
     return true;
   }
@@ -55,7 +62,7 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
       hint: 'this may be a symptom of repository corruption!',
     });
   }
-  await loadStanzaInfo(repo, { version: control.version.text, systemId: control.systemId });
+  await loadStanzaInfo(repo, databaseOf(control));
   for (const { twin } of [archive, backup]) if (twin !== undefined) await repo.copy(twin.from, twin.to);
   return archive.twin !== undefined || backup.twin !== undefined;
 }
@@ -75,6 +82,12 @@ function findPair(path: string, names: readonly string[]): InfoPair {
   return { count: 1, twin: hasMain ? { from: path, to: copy } : { from: copy, to: path } };
 }
 
+/** What a creation leaves that was stopped while it wrote an info file is nothing. */
+function withoutLeftOver(names: readonly string[], path: string): string[] {
+  const leftOver = [path, path + copySuffix].map(file => basename(file) + temporarySuffix);
+  return names.filter(name => !leftOver.includes(name));
+}
+
 /** What lies there belongs to somebody, even without info files. */
 function checkEmpty(inBackup: readonly string[], inArchive: readonly string[]): void {
   const [hasBackup, hasArchive] = [inBackup.length > 0, inArchive.length > 0];
@@ -87,13 +100,17 @@ function checkEmpty(inBackup: readonly string[], inArchive: readonly string[]): 
 async function createInfo(repo: StanzaRepo, control: ControlData, version: string): Promise<void> {
   const db: DbHistory = {
     id: 1,
-    version: control.version.text,
-    systemId: control.systemId,
+    ...databaseOf(control),
     catalogVersion: control.catalogVersion,
     controlVersion: control.controlVersion,
   };
   // archive and backups have keys of their own, so that one does not open the other
   const pass = () => (repo.isEncrypted ? { cipherPass: generatePassphrase() } : {});
-  await repo.saveArchiveInfo({ currentId: db.id, history: [db], ...pass() }, version);
-  await repo.saveBackupInfo({ currentId: db.id, history: [db], backups: [], ...pass() }, version);
+  const info = { currentId: db.id, history: [db] };
+  await repo.createInfos({ ...info, ...pass() }, { ...info, backups: [], ...pass() }, version);
 }
+
+const databaseOf = ({ version, systemId }: ControlData): Pick<DbHistory, 'version' | 'systemId'> => ({
+  version: version.text,
+  systemId,
+});

@@ -54,8 +54,10 @@ function turn(kind, path) {
 
 function failure(code, call, path) {
   const errno = -os.constants.errno[code];
-  const [, text] = require('node:util').getSystemErrorMap().get(errno) ?? [code, 'failure'];
-  return Object.assign(new Error(`${code}: ${text}, ${call} '${path}'`), { code, errno, syscall: call, path });
+  // what libuv has no name for, as ESTALE
+  const unknown = `Unknown system error ${errno}`;
+  const [name, text] = require('node:util').getSystemErrorMap().get(errno) ?? [unknown, unknown];
+  return Object.assign(new Error(`${name}: ${text}, ${call} '${path}'`), { code: name, errno, syscall: call, path });
 }
 
 function kill() {

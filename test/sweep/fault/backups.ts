@@ -18,7 +18,7 @@ export async function makeBackups(bed: FaultBed, ...kinds: readonly ('full' | 'd
 }
 
 /** As if a server had been at work since the last backup. */
-function change(bed: FaultBed, seed: number): void {
+export function change(bed: FaultBed, seed: number): void {
   bed.cluster.write('base/5/1259', pages(2, 10 + seed));
   bed.cluster.write('base/5/20000', pages(6, seed));
   bed.cluster.write(`base/5/${30_000 + seed}`, pages(1, seed));
@@ -26,8 +26,7 @@ function change(bed: FaultBed, seed: number): void {
 
 /** The newest of at least so many backups holds the cluster as it is. */
 export async function newestIsWhole(bed: FaultBed, least: number): Promise<void> {
-  const labels = await bed.labels();
-  expect(labels.length).toBeGreaterThanOrEqual(least);
+  expect((await bed.listed()).length).toBeGreaterThanOrEqual(least);
   expect(await bed.contentBy(bed.judge ?? bed.ours)).toEqual(bed.content());
   if (bed.judge !== undefined) infosAgree(bed);
 }

@@ -109,9 +109,10 @@ export class FaultBed extends OfflineBed {
     return contentOf(target);
   }
 
-  /** Both tools find nothing wrong in the repository. */
-  async verifySound(): Promise<void> {
-    const tools = [this.ours, ...(this.judge === undefined ? [] : [this.judge])];
+  /** Nothing is wrong in the repository. @param byBoth ask both tools, and not only the real one, which is quick */
+  async verifySound(byBoth: boolean): Promise<void> {
+    const judge = this.judge === undefined ? [] : [this.judge];
+    const tools = byBoth || judge.length === 0 ? [this.ours, ...judge] : judge;
     await Promise.all(
       tools.map(async tool => {
         const args = ['--output=text', '--verbose', '--log-level-console=warn', '--process-max=1'];
@@ -120,6 +121,13 @@ export class FaultBed extends OfflineBed {
         if (code !== 0 || wrong !== null) throw new Error(`verify by ${tool[0]} ended with ${code}\n${output}`);
       }),
     );
+  }
+
+  /** Labels of the backups, as the real tool lists them where it can. */
+  async listed(): Promise<string[]> {
+    const { stdout } = await this.attempt('info', ['--output=json'], this.judge ?? this.ours);
+    const [stanza] = JSON.parse(stdout) as { backup?: { label: string }[] }[];
+    return (stanza?.backup ?? []).map(({ label }) => label);
   }
 
   /** Runs a command with the injection, and says what became of it. */

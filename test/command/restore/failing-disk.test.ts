@@ -1,0 +1,74 @@
+/** Restores into a directory in which one file or folder cannot be looked at, read, moved or removed. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OfflineBed } from '../../integration/offline-bed.ts';
+import { Injector, type OperationKind } from '../../support/sweep/injector.ts';
+import { unprivilegedUser } from '../../support/unprivileged.ts';
+
+let bed: OfflineBed;
+let injector: Injector;
+const settings = "work_mem = '3MB'\n";
+
+beforeAll(async () => {
+  bed = new OfflineBed();
+  bed.configure({ 'repo1-path': bed.newFolder(), 'job-retry': 0 });
+  bed.cluster.write('postgresql.auto.conf', settings);
+  await bed.run('stanza-create');
+  await bed.run('backup', '--type=full');
+  const [node = '', launcher = ''] = bed.ours;
+  injector = new Injector(unprivilegedUser(), bed.newFolder(), [node, launcher]);
+});
+afterAll(() => bed?.dispose());
+
+/** A restored cluster with a change in it. */
+async function restored(): Promise<{ readonly data: string; readonly args: string[] }> {
+  const data = bed.newFolder();
+  const args = [`--pg1-path=${data}`, `--tablespace-map-all=${bed.newFolder()}`];
+  await bed.run('restore', ...args);
+  writeFileSync(join(data, 'base/5/1259'), 'of a later time');
+  return { data, args: [...args, '--delta', '--type=immediate'] };
+}
+
+/** Kind of the operation, which one from the end, the file, and what the restore ends with. */
+const failures: readonly (readonly [OperationKind, number, string, number])[] = [
+  // it would be taken for a cluster that does not run
+  ['stat', 0, 'postmaster.pid', 41],
+  ['stat', 0, 'global/pg_control', 41],
+  ['remove', 0, 'global/pg_control', 60],
+  ['list', 0, 'base/5', 53],
+  ['stat', 1, 'base/5/1259', 41],
+  // it would be replaced by one without the settings of the user
+  ['stat', 0, 'postgresql.auto.conf', 41],
+  ['read', 0, 'postgresql.auto.conf', 42],
+  // the restore would end well, without it
+  ['stat', 0, 'global/pg_control.pgbackrest.tmp', 41],
+  ['rename', 0, 'global/pg_control.pgbackrest.tmp', 74],
+];
+
+describe('a restore that meets a failure', () => {
+  it.each(failures)(
+    '%s, %i from the end, of %s: ends with an error that names it, and the next one is whole',
+    async (kind, fromEnd, name, code) => {
+      const counted = await restored();
+      const under = (data: string) => ({ under: [join(data, name)], kinds: [kind] });
+      const total = await injector.count(under(counted.data), tool => bed.attempt('restore', counted.args, tool));
+      const { data, args } = await restored();
+      const run = injector.prepare({ ...under(data), nth: total - fromEnd, fault: 'EIO' });
+      const result = await bed.attempt('restore', args, run.tool);
+      expect(run.hit()).toMatchObject({ kind, path: join(data, name) });
+      expect(result.output).toMatch(
+        new RegExp(`ERROR: \\[0${code}\\]: unable to .*'${join(data, name)}'.*\\[5\\] I/o error`),
+      );
+      expect(result.code).toBe(code);
+      // unless nothing was changed
+      const unchanged = readFileSync(join(data, 'base/5/1259'), 'utf8') === 'of a later time';
+      expect(existsSync(join(data, 'global/pg_control'))).toBe(unchanged);
+
+      await bed.run('restore', ...args);
+      expect(readFileSync(join(data, 'base/5/1259'))).toEqual(readFileSync(join(bed.cluster.data, 'base/5/1259')));
+      expect(existsSync(join(data, 'global/pg_control'))).toBe(true);
+      expect(readFileSync(join(data, 'postgresql.auto.conf'), 'utf8')).toContain(settings);
+    },
+  );
+});
