@@ -82,6 +82,7 @@ const push = (name: string) => ({
     if (archived(bed, name).length > 0) await isArchived(bed, name);
   },
   verifies: false,
+  codes: ['command'] as const,
 });
 
 const get = (name: string) => ({
@@ -91,6 +92,7 @@ const get = (name: string) => ({
   complete: isFetched(name),
   failed: notHalf(name),
   verifies: false,
+  codes: ['repo-invalid'] as const,
 });
 
 /** The background process has ended. */

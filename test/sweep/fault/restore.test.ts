@@ -81,7 +81,8 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     short: 2,
     async prepare(bed) {
       await prepare(bed);
-      for (const name of ['archive/demo/in', 'archive/demo/out']) bed.makeFolders(bed.at('spool', name));
+      for (const name of ['archive', 'archive/demo', 'archive/demo/in', 'archive/demo/out'])
+        bed.makeFolders(bed.at('spool', name));
       writeFileSync(bed.at('spool', 'archive/demo/in/000000010000000000000009'), 'of another recovery');
     },
     ...judges(),
