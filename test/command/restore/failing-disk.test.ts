@@ -2,22 +2,19 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OfflineBed } from '../../integration/offline-bed.ts';
-import { Injector, type OperationKind } from '../../support/sweep/injector.ts';
-import { unprivilegedUser } from '../../support/unprivileged.ts';
+import type { OperationKind } from '../../support/sweep/injector.ts';
+import { FailingDisk } from '../failing-disk.ts';
 
-let bed: OfflineBed;
-let injector: Injector;
+let bed: FailingDisk;
 const settings = "work_mem = '3MB'\n";
+const changed = 'base/5/1259';
+const later = 'of a later time';
 
 beforeAll(async () => {
-  bed = new OfflineBed();
-  bed.configure({ 'repo1-path': bed.newFolder(), 'job-retry': 0 });
+  bed = new FailingDisk();
   bed.cluster.write('postgresql.auto.conf', settings);
   await bed.run('stanza-create');
   await bed.run('backup', '--type=full');
-  const [node = '', launcher = ''] = bed.ours;
-  injector = new Injector(unprivilegedUser(), bed.newFolder(), [node, launcher]);
 });
 afterAll(() => bed?.dispose());
 
@@ -26,7 +23,7 @@ async function restored(): Promise<{ readonly data: string; readonly args: strin
   const data = bed.newFolder();
   const args = [`--pg1-path=${data}`, `--tablespace-map-all=${bed.newFolder()}`];
   await bed.run('restore', ...args);
-  writeFileSync(join(data, 'base/5/1259'), 'of a later time');
+  writeFileSync(join(data, changed), later);
   return { data, args: [...args, '--delta', '--type=immediate'] };
 }
 
@@ -37,7 +34,7 @@ const failures: readonly (readonly [OperationKind, number, string, number])[] = 
   ['stat', 0, 'global/pg_control', 41],
   ['remove', 0, 'global/pg_control', 60],
   ['list', 0, 'base/5', 53],
-  ['stat', 1, 'base/5/1259', 41],
+  ['stat', 1, changed, 41],
   // it would be replaced by one without the settings of the user
   ['stat', 0, 'postgresql.auto.conf', 41],
   ['read', 0, 'postgresql.auto.conf', 42],
@@ -48,25 +45,25 @@ const failures: readonly (readonly [OperationKind, number, string, number])[] = 
 
 describe('a restore that meets a failure', () => {
   it.each(failures)(
-    '%s, %i from the end, of %s: ends with an error that names it, and the next one is whole',
+    '%s, %i from the end, of %s: is an error that names it, and the next one is whole',
     async (kind, fromEnd, name, code) => {
-      const counted = await restored();
-      const under = (data: string) => ({ under: [join(data, name)], kinds: [kind] });
-      const total = await injector.count(under(counted.data), tool => bed.attempt('restore', counted.args, tool));
+      const first = await restored();
+      const path = join(first.data, name);
+      const total = await bed.count({ under: [path], kinds: [kind] }, 'restore', ...first.args);
       const { data, args } = await restored();
-      const run = injector.prepare({ ...under(data), nth: total - fromEnd, fault: 'EIO' });
-      const result = await bed.attempt('restore', args, run.tool);
-      expect(run.hit()).toMatchObject({ kind, path: join(data, name) });
+      const failing = { under: [join(data, name)], kinds: [kind], nth: total - fromEnd, fault: 'EIO' } as const;
+      const result = await bed.meet(failing, 'restore', ...args);
+      expect(result.hit).toMatchObject({ kind, path: join(data, name) });
       expect(result.output).toMatch(
         new RegExp(`ERROR: \\[0${code}\\]: unable to .*'${join(data, name)}'.*\\[5\\] I/o error`),
       );
       expect(result.code).toBe(code);
       // unless nothing was changed yet
-      const unchanged = readFileSync(join(data, 'base/5/1259'), 'utf8') === 'of a later time';
+      const unchanged = readFileSync(join(data, changed), 'utf8') === later;
       expect(existsSync(join(data, 'global/pg_control')) && !unchanged).toBe(false);
 
       await bed.run('restore', ...args);
-      expect(readFileSync(join(data, 'base/5/1259'))).toEqual(readFileSync(join(bed.cluster.data, 'base/5/1259')));
+      expect(readFileSync(join(data, changed))).toEqual(readFileSync(join(bed.cluster.data, changed)));
       expect(existsSync(join(data, 'global/pg_control'))).toBe(true);
       expect(readFileSync(join(data, 'postgresql.auto.conf'), 'utf8')).toContain(settings);
     },

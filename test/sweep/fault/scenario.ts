@@ -2,7 +2,7 @@
 import { type ErrorKind, errorCodes } from '../../../src/base/error.ts';
 import type { Outcome } from '../../integration/offline-bed.ts';
 import type { Injection, Operation, OperationKind } from '../../support/sweep/injector.ts';
-import type { Sweep } from '../../support/sweep/sweep.ts';
+import { isFullSweep, type Sweep } from '../../support/sweep/sweep.ts';
 import type { FaultBed, FaultedRun, Place } from './fault-bed.ts';
 import { diskFaults, type FaultTable, type PlannedFault, planFaults } from './plan.ts';
 
@@ -76,6 +76,8 @@ export async function sweepScenario(sweep: Sweep, bed: FaultBed, scenario: Scena
         await sweep.case(what, () => runs.meet(place, planned));
       } catch (error) {
         wrong.push(told(error).replace(/\n +at .*/g, ''));
+        // a long one takes too long to be told at its end only
+        if (isFullSweep()) console.log(wrong.at(-1));
       }
     }
   }
