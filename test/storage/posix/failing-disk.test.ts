@@ -38,11 +38,13 @@ it('a file that cannot be closed after it was read is an error that names it', a
 
 it('a file that cannot be removed with its directory is named, and not the directory alone', async () => {
   await bed.run('stanza-create');
+  await bed.push('000000010000000000000001');
   await bed.run('stop');
-  const path = join(bed.repo, 'archive/demo/archive.info');
-  const failing = { under: [path], kinds: ['remove'], nth: 1, fault: 'EIO' } as const;
-  const { code, output } = await bed.meet(failing, 'stanza-delete');
-  expect(output).toContain(`ERROR: [060]: unable to remove file '${path}': [5] I/o error`);
+  const under = [join(bed.repo, 'archive/demo/15-1')];
+  const failing = { under, kinds: ['remove'], nth: 1, fault: 'EIO' } as const;
+  const { code, output, hit } = await bed.meet(failing, 'stanza-delete');
+  expect(hit?.path).toContain('/15-1/0000000100000000/000000010000000000000001-');
+  expect(output).toContain(`ERROR: [060]: unable to remove file '${hit?.path}': [5] I/o error`);
   expect(code).toBe(60);
   await bed.run('stanza-delete');
   await bed.run('start');

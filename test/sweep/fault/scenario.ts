@@ -56,7 +56,8 @@ const kindsOf: Readonly<Record<OperationKind, readonly ErrorKind[]>> = {
   stat: ['file-open', 'path-open', 'path-create', 'file-info', 'file-read', 'file-write'],
   list: ['path-open'],
   truncate: ['file-write'],
-  attributes: ['file-owner', 'file-mode', 'file-write', 'file-sync'],
+  // a new directory gets its mode apart
+  attributes: ['file-owner', 'file-mode', 'file-write', 'file-sync', 'path-create'],
   close: ['file-close', 'path-close', 'file-read', 'file-write', 'path-sync'],
 };
 
