@@ -197,8 +197,15 @@ class HeldLock implements Lock {
   }
 
   leave(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) return;
+    // closed even where that fails: the number may soon be that of another file
     this.#descriptor = undefined;
+    try {
+      closeSync(descriptor);
+    } catch (error) {
+      throw systemError(error, { other: 'file-close' }, `unable to close lock file '${this.#path}'`);
+    }
   }
 }
 

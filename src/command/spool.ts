@@ -11,7 +11,7 @@ import {
   futimesSync,
   openSync,
   readdirSync,
-  readSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeSync,
@@ -198,8 +198,7 @@ function readStatusFile(path: string): { readonly text: string; readonly mtime: 
     const info = fstatSync(descriptor);
     if (!info.isFile()) throw new BackstopError('format', `status file '${path}' is not a file`);
     if (info.size > longestStatus) throw new BackstopError('format', `status file '${path}' has ${info.size} bytes`);
-    const bytes = Buffer.alloc(info.size);
-    return { text: bytes.toString('utf8', 0, readSync(descriptor, bytes)), mtime: info.mtimeMs };
+    return { text: readFileSync(descriptor, 'utf8'), mtime: info.mtimeMs };
   } catch (error) {
     throw systemError(error, { other: 'file-read' }, `unable to read file '${path}'`);
   } finally {

@@ -14,7 +14,7 @@ import { type BackupInfo, decodeBackupInfo, encodeBackupInfo } from './backup-in
 import type { BackupLabel } from './label.ts';
 import { archiveInfoFile, backupInfoFile, copySuffix, manifestFile } from './layout.ts';
 import type { Manifest } from './manifest/manifest.ts';
-import { copyStored, finishSink, readStored, readStoredThrough, writeStored } from './stored.ts';
+import { copyStored, encrypted, finishSink, readStored, readStoredThrough, writeBytes, writeStored } from './stored.ts';
 
 /** An info file is small: 100,000 backups are far below. */
 const infoLimit = 1024 * 1024 * 1024;
@@ -97,13 +97,13 @@ export class StanzaRepo {
    * creation leaves cannot be taken for a stanza that has lost one.
    */
   async createInfos(archive: ArchiveInfo, backup: BackupInfo, version: string): Promise<void> {
-    const { storage, stanza } = this;
+    const { cipherPass } = this.settings;
     const infos = [
-      [archiveInfoFile(stanza), encodeArchiveInfo(archive, version)],
-      [backupInfoFile(stanza), encodeBackupInfo(backup, version)],
+      [archiveInfoFile(this.stanza), encrypted(cipherPass, encodeArchiveInfo(archive, version))],
+      [backupInfoFile(this.stanza), encrypted(cipherPass, encodeBackupInfo(backup, version))],
     ] as const;
-    for (const [path, bytes] of infos) await writeStored(storage, [path], this.settings.cipherPass, bytes);
-    for (const [path] of infos) await this.copy(path, path + copySuffix);
+    for (const suffix of ['', copySuffix])
+      for (const [path, bytes] of infos) await writeBytes(this.storage, path + suffix, bytes);
   }
 
   /**

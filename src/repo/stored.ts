@@ -51,6 +51,12 @@ export async function writeStored(
   passphrase: string | undefined,
   content: Uint8Array,
 ): Promise<void> {
+  const bytes = encrypted(passphrase, content);
+  for (const path of paths) await writeBytes(storage, path, bytes);
+}
+
+/** What is stored of a small file. @param passphrase absent for a repository that is not encrypted */
+export function encrypted(passphrase: string | undefined, content: Uint8Array): Buffer {
   const parts: Buffer[] = [];
   const pipeline = openPipeline(encryptSteps(passphrase), openCodecs(), chunk => parts.push(Buffer.from(chunk)));
   try {
@@ -59,13 +65,15 @@ export async function writeStored(
   } finally {
     pipeline.close();
   }
-  const bytes = Buffer.concat(parts);
-  for (const path of paths) {
-    const sink = await storage.write(path, { sizeHint: bytes.length });
-    await finishSink(sink, async () => {
-      await sink.write(bytes);
-    });
-  }
+  return Buffer.concat(parts);
+}
+
+/** Writes a small file as it is given. */
+export async function writeBytes(storage: Storage, path: string, bytes: Uint8Array): Promise<void> {
+  const sink = await storage.write(path, { sizeHint: bytes.length });
+  await finishSink(sink, async () => {
+    await sink.write(bytes);
+  });
 }
 
 /** Commits the sink when the work succeeds, aborts it when it fails. */

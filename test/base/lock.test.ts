@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
@@ -147,6 +147,14 @@ describe('a lock', () => {
     lock.release();
     acquireLock(path, '2-b').release();
     child.kill();
+  });
+
+  it('whose file cannot be closed is let go once: its number may be that of another file by then', () => {
+    const lock = acquireLock(fresh(), '1-abc');
+    closeSync(lock.descriptor ?? -1);
+    expect(() => lock.leave()).toThrow(expect.objectContaining({ kind: 'file-close' }));
+    expect(lock.descriptor).toBeUndefined();
+    lock.leave();
   });
 
   it('whose file cannot be made is an error that names it', () => {

@@ -6,7 +6,7 @@ import { sha1 } from '../command/restore/backup-bed.ts';
 import { makeTemporaryFolder } from '../support/cluster.ts';
 import type { OptionValues, Tool } from '../support/stanza.ts';
 import { TinyCluster } from '../support/tiny-cluster.ts';
-import { giveTo, type RunResult, runAs, unprivilegedUser } from '../support/unprivileged.ts';
+import { giveTo, type RunOptions, type RunResult, runAs, unprivilegedUser } from '../support/unprivileged.ts';
 import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
 
 export interface Outcome extends RunResult {
@@ -55,12 +55,17 @@ export class OfflineBed {
     giveTo(this.#user, this.#config);
   }
 
-  async attempt(command: string, args: readonly string[] = [], tool: Tool = this.ours): Promise<Outcome> {
-    return await this.start(command, args, tool).done;
+  async attempt(
+    command: string,
+    args: readonly string[] = [],
+    tool: Tool = this.ours,
+    options: RunOptions = {},
+  ): Promise<Outcome> {
+    return await this.start(command, args, tool, options).done;
   }
 
   /** Starts a command and goes on at once. @param tool may have a program before it that watches */
-  start(command: string, args: readonly string[] = [], tool: Tool = this.ours): Running {
+  start(command: string, args: readonly string[] = [], tool: Tool = this.ours, options: RunOptions = {}): Running {
     const offline = /^(backup|stanza-create)$/.test(command) ? ['--no-online'] : [];
     const quiet = /^(info|repo-get|repo-ls|archive-get)$/.test(command)
       ? ['--log-level-console=off', '--log-level-stderr=error']
@@ -68,6 +73,7 @@ export class OfflineBed {
     const argv = [...tool, `--config=${this.#config}`, '--stanza=demo', ...offline, ...quiet, command, ...args];
     let pid = 0;
     const running = runAs(this.#user, argv, {
+      ...options,
       onStart: started => {
         pid = started;
       },
@@ -131,7 +137,7 @@ export class OfflineBed {
 }
 
 /** Files of a data directory and its tablespaces, but for WAL and what a restore makes its own. */
-function contentOf(data: string): Record<string, string> {
+export function contentOf(data: string): Record<string, string> {
   const found: Record<string, string> = {};
   const visit = (folder: string, name: string): void => {
     for (const entry of readdirSync(folder).sort()) {

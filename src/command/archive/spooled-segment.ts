@@ -1,17 +1,8 @@
 /** A segment that lies in the spool: whether it can be trusted, and its way to where PostgreSQL wants it. */
-import {
-  closeSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { closeSync, constants, copyFileSync, fstatSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BackstopError, isBackstopError, systemError } from '../../base/error.ts';
+import { exists } from '../../base/exists.ts';
 import type { ControlData } from '../../postgres/control.ts';
 import { decodeWalHeader, walHeaderSize } from '../../postgres/wal.ts';
 import { removeSpoolFile, temporarySuffix } from '../spool.ts';
@@ -35,7 +26,7 @@ export function takeSegment(
   const found = inspect(path, owner, forcedVersion);
   if (found === 'unsound') removeSpoolFile(path);
   if (found !== 'sound') return found;
-  if (!existsSync(dirname(destination))) {
+  if (!exists(dirname(destination))) {
     throw new BackstopError('file-missing', `unable to open '${destination}' for write in missing path`);
   }
   try {

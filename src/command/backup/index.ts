@@ -112,8 +112,10 @@ async function lookAtCluster(
     onInfo: message => log.info(message),
   });
   manifest.databases.push(...(await cluster.manifestDatabases()));
-  if (cluster.isOnline && manifest.files.find(controlName) === undefined) {
-    throw new BackstopError('file-missing', 'pg_control must be present in all online backups', {
+  if (manifest.files.find(controlName) === undefined) {
+    // it was there when the backup began
+    const kind = cluster.isOnline ? 'online ' : '';
+    throw new BackstopError('file-missing', `pg_control must be present in all ${kind}backups`, {
       hint: 'is something wrong with the clock or filesystem timestamps?',
     });
   }

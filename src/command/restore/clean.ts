@@ -59,7 +59,7 @@ export function checkDirectories({ manifest, layout, owners, mayRemove, preserve
       throw systemError(error, { other: 'path-open' }, `unable to restore to path '${path}' without rwx permissions`);
     }
     if (mayRemove) continue;
-    const inTheWay = readdirSync(path).filter(
+    const inTheWay = looked(path, 'path', () => readdirSync(path)).filter(
       entry => !(name === pgDataTarget && (unfinishedNames.has(entry) || preserve.has(entry))),
     );
     if (inTheWay.length > 0) {
@@ -106,13 +106,13 @@ class Cleaner {
     const { log, manifest, preserve, layout } = this.#settings;
     const own = this.#paths.get(name);
     if (own !== undefined) this.#setAttributes(name === pgDataTarget ? layout.realPath : path, own, own.mode);
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
+    for (const entry of looked(path, 'path', () => readdirSync(path, { withFileTypes: true }))) {
       const childName = `${name}/${entry.name}`;
       const child = `${path}/${entry.name}`;
       if (path === layout.pgPath && (entry.name === unfinishedMark || preserve.has(entry.name))) continue;
       const link = this.#links.get(childName);
       if (entry.isSymbolicLink()) {
-        if (link === readlinkSync(child)) continue;
+        if (link === looked(child, 'file', () => readlinkSync(child))) continue;
         log.detail(
           link === undefined ? `remove invalid link '${child}'` : `remove link '${child}' because destination changed`,
         );
@@ -129,7 +129,7 @@ class Cleaner {
         if (index === undefined) {
           log.detail(`remove invalid file '${child}'`);
           remove(child, 'file');
-        } else if (lstatSync(child).nlink > 1) {
+        } else if (looked(child, 'file', () => lstatSync(child)).nlink > 1) {
           // what we write into it would appear under its other name too, as in the old cluster after pg_upgrade --link
           log.detail(`remove file '${child}' because it has another name`);
           remove(child, 'file');
@@ -150,7 +150,7 @@ class Cleaner {
     mode: number,
   ): void {
     const { owners, log } = this.#settings;
-    const info = lstatSync(path);
+    const info = looked(path, 'file', () => lstatSync(path));
     const owner = owners.of(entry);
     try {
       if (info.uid !== owner.userId || info.gid !== owner.groupId) {
@@ -245,8 +245,8 @@ function makeLink(
   owner: { userId: number; groupId: number },
   isRoot: boolean,
 ): void {
-  if (lstat(path)?.isSymbolicLink() === true && readlinkSync(path) === destination) return;
   try {
+    if (lstat(path)?.isSymbolicLink() === true && readlinkSync(path) === destination) return;
     symlinkSync(destination, path);
     if (isRoot) lchownSync(path, owner.userId, owner.groupId);
   } catch (error) {
@@ -265,11 +265,17 @@ function remove(path: string, kind: 'file' | 'path'): void {
   }
 }
 
+/** What a look at a path gives. @throws file-open, path-open */
+function looked<T>(path: string, kind: 'file' | 'path', look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    const action = kind === 'path' ? 'list file info for path' : 'get info for path/file';
+    throw systemError(error, { other: `${kind}-open` }, `unable to ${action} '${path}'`);
+  }
+}
+
 /** @returns undefined when there is nothing @throws file-open when that cannot be told */
 function lstat(path: string): Stats | undefined {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false });
-  } catch (error) {
-    throw systemError(error, { other: 'file-open' }, `unable to get info for path/file '${path}'`);
-  }
+  return looked(path, 'file', () => lstatSync(path, { throwIfNoEntry: false }));
 }

@@ -1,8 +1,9 @@
 /** restore: the story of one restore, step by step (behaviour, section 5.3). */
-import { existsSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { realpathSync, renameSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { formatTime } from '../../base/clock.ts';
 import { BackstopError, systemError } from '../../base/error.ts';
+import { exists } from '../../base/exists.ts';
 import { formatSize } from '../../base/units.ts';
 import { controlFile, decodeControl, encodeRestoreMarker } from '../../postgres/control.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
@@ -127,11 +128,11 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   checkDirectories(clean);
   const control = `${pgPath}/${controlFile}`;
   // without it PostgreSQL cannot start from what is now being changed
-  if (existsSync(control)) {
-    rmSync(control);
+  if (exists(control)) {
+    await files.remove(control);
     await files.paths?.sync(`${pgPath}/global`);
   }
-  const unfinished = existsSync(`${pgPath}/${unfinishedMark}`);
+  const unfinished = exists(`${pgPath}/${unfinishedMark}`);
   const changed = new Set(createDataDirectory(clean));
   cleanDirectories(clean);
   // before anything else is made: whenever we are stopped, delta can go on
@@ -184,7 +185,7 @@ function realPathOf(path: string): string {
 
 /** @throws pg-running */
 function checkNotRunning(pgPath: string): void {
-  if (!existsSync(`${pgPath}/postmaster.pid`)) return;
+  if (!exists(`${pgPath}/postmaster.pid`)) return;
   throw new BackstopError('pg-running', 'unable to restore while PostgreSQL is running', {
     hint: [
       `presence of 'postmaster.pid' in '${pgPath}' indicates PostgreSQL is running.`,
@@ -197,7 +198,7 @@ function checkNotRunning(pgPath: string): void {
 function mayRemoveFrom(session: Session<'restore'>, pgPath: string): boolean {
   const { delta, force } = session.settings.values;
   if (!delta && !force) return false;
-  if (existsSync(`${pgPath}/PG_VERSION`) || existsSync(`${pgPath}/${unfinishedMark}`)) return true;
+  if (exists(`${pgPath}/PG_VERSION`) || exists(`${pgPath}/${unfinishedMark}`)) return true;
   session.log.warn(
     `--delta or --force specified but unable to find 'PG_VERSION' or '${unfinishedMark}' in '${pgPath}' to confirm that this is a valid $PGDATA directory. --delta and --force have been disabled and if any files exist in the destination directories the restore will be aborted.`,
   );
@@ -315,6 +316,9 @@ async function syncDirectories(
   for (const path of paths) await files.paths?.sync(path);
 }
 
+/** The file has 8 KiB; more was put there by somebody else. */
+const largestControl = 1024 * 1024;
+
 /** The last step: only with pg_control in place can PostgreSQL start. */
 async function restoreControl(
   session: Session<'restore'>,
@@ -325,14 +329,14 @@ async function restoreControl(
   const { log, settings } = session;
   const path = `${pgPath}/${controlFile}`;
   const temporary = path + temporarySuffix;
-  if (!existsSync(temporary)) {
+  if (!exists(temporary)) {
     log.warn("backup does not contain 'global/pg_control' -- cluster will not start");
     return;
   }
   const forced = settings.values['pg-version-force'];
   if (manifest.header.options.online) {
     const index = manifest.files.find(controlName);
-    const bytes = readFileSync(temporary);
+    const bytes = await readStored(files, temporary, undefined, largestControl);
     decodeControl(bytes, forced);
     const sink = await files.write(`${temporary}`, {
       atomic: false,
@@ -343,6 +347,10 @@ async function restoreControl(
     });
   }
   log.info('restore global/pg_control (performed last to ensure aborted restores cannot be started)');
-  renameSync(temporary, path);
+  try {
+    renameSync(temporary, path);
+  } catch (error) {
+    throw systemError(error, { other: 'file-move' }, `unable to move '${temporary}' to '${path}'`);
+  }
   await files.paths?.sync(`${pgPath}/global`);
 }

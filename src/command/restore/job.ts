@@ -349,7 +349,7 @@ class RestoreWorker {
 
   /** Zeros take no place: the file is a hole of the right size. */
   async #commitZeros(task: RestoreFileTask, sink: { commit(): Promise<void> }): Promise<void> {
-    truncateSync(task.path, task.size);
+    inFile(task.path, 'set the size of', () => truncateSync(task.path, task.size));
     await sink.commit();
   }
 
@@ -368,7 +368,7 @@ class RestoreWorker {
   /** @returns how the existing file was found right, or undefined when it must be written */
   async #keep(task: RestoreFileTask, buffer: Buffer): Promise<RestoreFileResult | undefined> {
     if (task.keep === 'nothing' || task.zero) return undefined;
-    const info = lstatSync(task.path, { throwIfNoEntry: false });
+    const info = inFile(task.path, 'get info for', () => lstatSync(task.path, { throwIfNoEntry: false }));
     if (info === undefined || !info.isFile() || info.size < task.size) return undefined;
     const time = Math.floor(info.mtimeMs / 1000);
     if (typeof task.keep === 'object') {
@@ -436,7 +436,8 @@ const wholeLimit = 4 * 1024 * 1024;
 
 /** Nothing of the file is there, so nearly all that is stored of it will be needed. */
 const isReadWhole = ({ sizeRepo, keep, path }: RestoreFileTask): boolean =>
-  sizeRepo <= wholeLimit && (keep === 'nothing' || lstatSync(path, { throwIfNoEntry: false }) === undefined);
+  sizeRepo <= wholeLimit &&
+  (keep === 'nothing' || inFile(path, 'get info for', () => lstatSync(path, { throwIfNoEntry: false })) === undefined);
 
 /** What is to be read first of a file: all that is stored, or the block map behind it. */
 function partOf(task: RestoreFileTask, isWhole: boolean): StoredPart | undefined {

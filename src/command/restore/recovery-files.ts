@@ -1,5 +1,7 @@
 /** Writes the recovery settings to where PostgreSQL looks for them. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { systemError } from '../../base/error.ts';
+import { exists } from '../../base/exists.ts';
 import { restoreCommandOptions } from '../../config/index.ts';
 import type { PostgresVersion } from '../../postgres/versions.ts';
 import { finishSink } from '../../repo/stored.ts';
@@ -40,7 +42,7 @@ export async function writeRecovery(session: Session<'restore'>, recovery: Recov
   const file = version.recovery === 'file' ? 'recovery.conf' : 'postgresql.auto.conf';
   const path = `${pgPath}/${file}`;
   if (type === 'preserve') {
-    if (!existsSync(path)) log.warn(`recovery type is preserve but recovery file does not exist at '${path}'`);
+    if (!exists(path)) log.warn(`recovery type is preserve but recovery file does not exist at '${path}'`);
     return;
   }
   if (version.recovery === 'file') {
@@ -49,10 +51,18 @@ export async function writeRecovery(session: Session<'restore'>, recovery: Recov
     await put(file, Buffer.from(formatRecovery(recovery.settings, now)));
     return;
   }
-  const exists = existsSync(path);
-  if (!exists) log.warn('postgresql.auto.conf does not exist -- creating to contain recovery settings');
-  log.info(`write ${exists ? 'updated ' : ''}${path}`);
-  const old = exists ? readFileSync(path) : Buffer.alloc(0);
+  const isThere = exists(path);
+  if (!isThere) log.warn('postgresql.auto.conf does not exist -- creating to contain recovery settings');
+  log.info(`write ${isThere ? 'updated ' : ''}${path}`);
+  const old = isThere ? read(path) : Buffer.alloc(0);
   await put(file, mergeAutoConf(old, type === 'none' ? undefined : recovery.settings, now));
   if (type !== 'none') await put(type === 'standby' ? 'standby.signal' : 'recovery.signal', Buffer.alloc(0));
+}
+
+function read(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw systemError(error, { other: 'file-read' }, `unable to read '${path}'`);
+  }
 }

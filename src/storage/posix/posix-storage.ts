@@ -253,7 +253,7 @@ class PosixSource implements ByteSource {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    closeSync(this.#descriptor);
+    closeFile(this.#descriptor, this.#path);
   }
 }
 
@@ -341,7 +341,9 @@ class PosixSink implements ByteSink {
     } catch (error) {
       // the failure that led here is the one to report; a file that stays is a temporary name that both tools ignore
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT' && code !== 'EIO' && code !== 'EROFS' && code !== 'EACCES') throw error;
+      if (code !== 'ENOENT' && code !== 'EIO' && code !== 'EROFS' && code !== 'EACCES') {
+        throw systemError(error, { other: 'file-remove' }, `unable to remove file '${this.#target}'`);
+      }
     }
   }
 
@@ -371,11 +373,7 @@ class PosixSink implements ByteSink {
     if (this.#descriptor === -1) return;
     const descriptor = this.#descriptor;
     this.#descriptor = -1;
-    try {
-      closeSync(descriptor);
-    } catch (error) {
-      throw systemError(error, { other: 'file-close' }, `unable to close file '${this.#target}'`);
-    }
+    closeFile(descriptor, this.#target);
   }
 }
 
@@ -383,11 +381,13 @@ class PosixSink implements ByteSink {
 function removeDirectory(path: string): void {
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const inside = `${path}/${entry.name}`;
+    const kind = entry.isDirectory() ? 'path' : 'file';
     try {
-      if (entry.isDirectory()) removeDirectory(inside);
+      if (kind === 'path') removeDirectory(inside);
       else unlinkSync(inside);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue;
+      throw systemError(error, { other: `${kind}-remove` }, `unable to remove ${kind} '${inside}'`);
     }
   }
   rmdirSync(path);
@@ -452,30 +452,49 @@ function createPath(path: string, mode: number): void {
 }
 
 function syncPathNow(path: string): void {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  const descriptor = openPath(path);
   try {
     fsyncSync(descriptor);
   } catch (error) {
     throw systemError(error, { other: 'path-sync' }, `unable to sync path '${path}'`);
   } finally {
-    closeSync(descriptor);
+    closePath(descriptor, path);
   }
 }
 
 async function syncPath(path: string): Promise<void> {
-  let descriptor: number;
-  try {
-    // a path that has become a pipe must not make us wait for its writer
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw systemError(error, { missing: 'path-missing', other: 'path-open' }, `unable to open path '${path}' for sync`);
-  }
+  const descriptor = openPath(path);
   try {
     await fsyncLater(descriptor);
   } catch (error) {
     throw systemError(error, { other: 'path-sync' }, `unable to sync path '${path}'`);
   } finally {
+    closePath(descriptor, path);
+  }
+}
+
+function openPath(path: string): number {
+  try {
+    // a path that has become a pipe must not make us wait for its writer
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw systemError(error, { missing: 'path-missing', other: 'path-open' }, `unable to open path '${path}' for sync`);
+  }
+}
+
+function closePath(descriptor: number, path: string): void {
+  try {
     closeSync(descriptor);
+  } catch (error) {
+    throw systemError(error, { other: 'path-close' }, `unable to close path '${path}'`);
+  }
+}
+
+function closeFile(descriptor: number, path: string): void {
+  try {
+    closeSync(descriptor);
+  } catch (error) {
+    throw systemError(error, { other: 'file-close' }, `unable to close file '${path}'`);
   }
 }
 

@@ -30,7 +30,11 @@ export class RandomWriter {
   }
 
   get size(): number {
-    return fstatSync(this.#descriptor).size;
+    try {
+      return fstatSync(this.#descriptor).size;
+    } catch (error) {
+      throw systemError(error, { other: 'file-read' }, `unable to get info for path/file '${this.#path}'`);
+    }
   }
 
   write(bytes: Uint8Array, position: number): void {
@@ -61,11 +65,15 @@ export class RandomWriter {
     } catch (error) {
       throw systemError(error, { other: 'file-sync' }, `unable to sync file '${this.#path}'`);
     } finally {
-      closeSync(this.#descriptor);
+      this.close();
     }
   }
 
   close(): void {
-    closeSync(this.#descriptor);
+    try {
+      closeSync(this.#descriptor);
+    } catch (error) {
+      throw systemError(error, { other: 'file-close' }, `unable to close file '${this.#path}'`);
+    }
   }
 }

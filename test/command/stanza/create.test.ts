@@ -15,6 +15,7 @@ import * as create from '../../../src/command/stanza/create.ts';
 import { encodeBackupInfo } from '../../../src/repo/backup-info.ts';
 import { StanzaRepo } from '../../../src/repo/stanza-repo.ts';
 import { openRepoStorage } from '../../../src/storage/drivers.ts';
+import { temporarySuffix } from '../../../src/storage/posix/posix-storage.ts';
 import { forgeControl } from '../../postgres/forge.ts';
 import { type CommandResult, runCommand } from '../../support/command-run.ts';
 
@@ -257,6 +258,34 @@ describe('a stanza that exists', () => {
       kind: 'file-missing',
       message,
       hints: ['this may be a symptom of repository corruption!'],
+    });
+  });
+
+  it.each([
+    ['its first file was written', [0]],
+    ['one file of each kind was written', [0, 2]],
+  ])('is completed when its creation was stopped after %s', async (_when, kept) => {
+    for (const [index, file] of files.entries()) if (!kept.includes(index)) rmSync(join(repo, file));
+    // what was being written then
+    writeFileSync(join(repo, `${files[2]}${temporarySuffix}`), 'half');
+    writeFileSync(join(repo, `${files[1]}${temporarySuffix}`), 'half');
+    expect(await run()).toEqual({ log: [made], output: '', code: undefined });
+    expect(contents()[1]).toBe(contents()[0]);
+    expect(contents()[3]).toBe(contents()[2]);
+    const opened = await open();
+    expect((await opened.loadArchiveInfo()).history).toMatchObject([{ id: 1, version: '15', systemId }]);
+    expect((await opened.loadBackupInfo()).history).toMatchObject([{ id: 1, version: '15', systemId }]);
+  });
+
+  it.each([
+    ['there is WAL', () => mkdirSync(join(repo, 'archive/demo/15-1'))],
+    ['it was for another cluster', () => writeControl('15', 5n)],
+  ])('is not completed when its creation seems to have been stopped, but %s', async (_but, change) => {
+    for (const file of files.slice(1)) rmSync(join(repo, file));
+    change();
+    expect((await run()).error).toMatchObject({
+      kind: 'file-missing',
+      message: 'archive.info exists but backup.info is missing on repo1',
     });
   });
 

@@ -233,7 +233,7 @@ export class FaultProxy {
     if (fault?.type === 'answer') return await this.#serveInstead(request, response, seen, fault);
     if (fault?.type === 'delay') await sleep(fault.milliseconds);
     sendContinue(request, response);
-    await this.#pass(response, seen, await this.#ask(request));
+    await this.#pass(response, seen, await this.#ask(request), fault?.type === 'alter');
   }
 
   async #serveInstead(
@@ -314,11 +314,13 @@ export class FaultProxy {
     return httpRequest({ host: '127.0.0.1', port: this.#to, method, path, headers, agent: this.#agent });
   }
 
-  async #pass(response: ServerResponse, seen: SeenRequest, answer: IncomingMessage): Promise<void> {
+  async #pass(response: ServerResponse, seen: SeenRequest, answer: IncomingMessage, altered: boolean): Promise<void> {
     writeHead(response, seen, answer);
     await new Promise<void>((resolve, reject) => {
       answer.on('data', (chunk: Buffer) => {
         seen.answerBytes += chunk.length;
+        // before it is piped on
+        if (altered) chunk.set([(chunk[chunk.length >> 1] ?? 0) ^ 1], chunk.length >> 1);
       });
       answer.once('error', reject);
       response.once('finish', resolve);

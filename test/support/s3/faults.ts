@@ -16,6 +16,8 @@ export type Fault =
   | { readonly type: 'delay'; readonly milliseconds: number }
   /** `reset` is a TCP reset, `close` an orderly end, `hang` is silence for good. */
   | { readonly type: 'break'; readonly how: 'reset' | 'close' | 'hang'; readonly at: BreakPoint }
+  /** The server's answer with as many bytes of content, but others. */
+  | { readonly type: 'alter' }
   | Answer;
 
 /** An answer in the place of the server's. */

@@ -54,8 +54,10 @@ function turn(kind, path) {
 
 function failure(code, call, path) {
   const errno = -os.constants.errno[code];
-  const [, text] = require('node:util').getSystemErrorMap().get(errno) ?? [code, 'failure'];
-  return Object.assign(new Error(`${code}: ${text}, ${call} '${path}'`), { code, errno, syscall: call, path });
+  // what libuv has no name for, as ESTALE
+  const unknown = `Unknown system error ${errno}`;
+  const [name, text] = require('node:util').getSystemErrorMap().get(errno) ?? [unknown, unknown];
+  return Object.assign(new Error(`${name}: ${text}, ${call} '${path}'`), { code: name, errno, syscall: call, path });
 }
 
 function kill() {
@@ -68,6 +70,18 @@ function kill() {
 function shorten(args) {
   const [descriptor, bytes, offset = 0, length = bytes.byteLength - (offset ?? 0), ...rest] = args;
   return [descriptor, bytes, offset ?? 0, Math.max(1, length >> 1), ...rest];
+}
+
+/** What somebody else does to the file just before the operation. */
+function disturb(how, path) {
+  const file = original.lstatSync(path, { throwIfNoEntry: false });
+  if (file === undefined) return;
+  if (how === 'vanish') original.rmSync(path, { recursive: true });
+  else if (how === 'forbid') original.chmodSync(path, 0);
+  else if (!file.isFile()) return;
+  // by whole pages, as a server does it
+  else if (how === 'shrink') original.truncateSync(path, (file.size >> 1) & ~8191);
+  else original.appendFileSync(path, Buffer.alloc(8192, 7));
 }
 
 function kindOfOpen(flags) {
@@ -95,6 +109,8 @@ const kinds = {
   readdir: 'list',
   opendir: 'list',
   readlink: 'stat',
+  access: 'stat',
+  realpath: 'stat',
   ftruncate: 'truncate',
   truncate: 'truncate',
   futimes: 'attributes',
@@ -131,6 +147,12 @@ function around(name, kind, args, run, fail) {
     case 'kill-after':
       run(args);
       return kill();
+    case 'vanish':
+    case 'shrink':
+    case 'grow':
+    case 'forbid':
+      disturb(fault, path);
+      return run(args);
     case 'short':
       return run(Buffer.isBuffer(args[1]) || ArrayBuffer.isView(args[1]) ? shorten(args) : args);
     default:
@@ -158,6 +180,8 @@ function patchSync(name, kindFor) {
         throw error;
       },
     );
+  // realpathSync has a function in it
+  Object.assign(fs[`${name}Sync`], call);
 }
 
 function patchCallback(name, kindFor) {
@@ -201,6 +225,15 @@ if (injection !== null && isWanted()) {
   }
   patchSync('open', ([, flags]) => kindOfOpen(flags));
   patchCallback('open', ([, flags]) => kindOfOpen(flags));
+  // to existsSync() what cannot be looked at is not there
+  fs.existsSync = path =>
+    around(
+      'stat',
+      'stat',
+      [path],
+      () => original.existsSync(path),
+      () => false,
+    );
   if (isMainThread) process.on('exit', () => note(`all ${Atomics.load(count, 0)}`));
 }
 

@@ -32,8 +32,24 @@ export type OperationKind =
   | 'attributes'
   | 'close';
 
-/** An errno, a read or write that moves half of what it could, or the end of the whole process before or after the operation. */
-export type Fault = 'EIO' | 'ENOSPC' | 'EACCES' | 'ESTALE' | 'ENOENT' | 'short' | 'kill-before' | 'kill-after';
+/**
+ * An errno; a read or write that moves half of what it could; the end of the whole process before or after the operation; or
+ * what another program does to the file just before it: remove it (a directory with all in it), cut it to half its pages, add a
+ * page, take all permissions away.
+ */
+export type Fault =
+  | 'EIO'
+  | 'ENOSPC'
+  | 'EACCES'
+  | 'ESTALE'
+  | 'ENOENT'
+  | 'short'
+  | 'kill-before'
+  | 'kill-after'
+  | 'vanish'
+  | 'shrink'
+  | 'grow'
+  | 'forbid';
 
 export interface Injection {
   /** Operations on these folders and what lies in them count; a rename by its old name. */
