@@ -17,6 +17,8 @@ export class ModelCluster {
   #systemId = 7_000_000_000_000_000_001n;
   version: '15' | '16' = '15';
   position = new WalPosition(4090);
+  /** Times that each file has had. */
+  readonly #times = new Map<string, Set<number>>();
 
   constructor(bed: CommandBed, random: Random) {
     this.#bed = bed;
@@ -51,7 +53,8 @@ export class ModelCluster {
     const touch = (name: string, content: Uint8Array): void => {
       const path = join(data, name);
       writeFileSync(path, content, { mode: 0o600 });
-      utimesSync(path, seconds, seconds);
+      const time = this.#newTime(name, Math.floor(seconds));
+      utimesSync(path, time, time);
     };
     for (let count = random.between(1, 3); count > 0; count--) {
       const name = `base/5/${20_000 + random.between(0, 5)}`;
@@ -68,6 +71,19 @@ export class ModelCluster {
       } else touch(name, pages(random.between(1, 6), random.between(1, 1000)));
     }
     touch('global/pg_control', readFileSync(join(data, 'global/pg_control')));
+  }
+
+  /**
+   * A file that is changed in a second in which it was changed before, because the clock was set back, cannot be told from what
+   * it was: that is what the option delta is for, and no other file of a history is like it.
+   */
+  #newTime(name: string, seconds: number): number {
+    const times = this.#times.get(name) ?? new Set();
+    this.#times.set(name, times);
+    let time = seconds;
+    while (times.has(time)) time++;
+    times.add(time);
+    return time;
   }
 
   content(data = this.#bed.cluster.data): Record<string, string> {

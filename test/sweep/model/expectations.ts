@@ -3,7 +3,7 @@ import { isBackstopError } from '../../../src/base/error.ts';
 import { fullLabelOf, typeOfLabel } from '../../../src/repo/label.ts';
 import { manifestFile } from '../../../src/repo/layout.ts';
 import type { BackupType } from './model.ts';
-import type { Ended, RepoState, World } from './world.ts';
+import type { RepoState, World } from './world.ts';
 
 /** What a backup of this type becomes, and what it will need. */
 export function needed(
@@ -56,19 +56,15 @@ export const checkLabel = {
     if (later.length > 0) throw new Error(`label ${label} is not later than ${later.join(', ')}`);
   },
 
-  /** @returns whether the command was refused for its clock @throws when it should not have been, or should */
-  isClockError(world: World, { result }: Ended, plans: readonly Planned[], begun: number): boolean {
-    const isRefused = result?.code === 106;
+  /** Whether the clock is behind the labels of a repository, so that it cannot have a new one. */
+  isLate(world: World, plans: readonly Planned[], begun: number): boolean {
     const time = world.labelTime(begun + 1);
-    const late = plans.filter(plan => {
+    return plans.some(plan => {
       const newest = rivals(plan).sort().at(-1) ?? '';
       const [full] = plan.needs;
       const label = full === undefined ? `${time}F` : `${full}_${time}${plan.type === 'diff' ? 'D' : 'I'}`;
       return label <= newest;
     });
-    // a resumed backup keeps its label, and is not asked
-    if (isRefused && late.length === 0) throw result.error ?? new Error('no error');
-    return isRefused;
   },
 };
 
