@@ -15,7 +15,7 @@ export class ModelCluster {
   readonly #bed: CommandBed;
   readonly #random: Random;
   #systemId = 7_000_000_000_000_000_001n;
-  version: '15' | '16' = '15';
+  version: '15' | '14' = '15';
   position = new WalPosition(4090);
   /** Times that each file has had. */
   readonly #times = new Map<string, Set<number>>();
@@ -23,7 +23,7 @@ export class ModelCluster {
   constructor(bed: CommandBed, random: Random) {
     this.#bed = bed;
     this.#random = random;
-    for (const name of ['15_202209061', '16_202307071']) {
+    for (const name of ['15_202209061', '14_202107181']) {
       const folder = join(bed.cluster.folder, 'space', `PG_${name}`, '5');
       mkdirSync(folder, { recursive: true });
       writeFileSync(join(folder, '16401'), pages(1, 4), { mode: 0o600 });
@@ -32,7 +32,7 @@ export class ModelCluster {
   }
 
   /** Another cluster takes its place. */
-  replace(version: '15' | '16'): void {
+  replace(version: '15' | '14'): void {
     this.version = version;
     this.#systemId++;
     this.position = new WalPosition(this.#random.between(1, 300));
@@ -97,7 +97,7 @@ export class ModelCluster {
     };
     visit(data, '');
     // of a tablespace only the directory of this version is read
-    const other = this.version === '15' ? 'PG_16' : 'PG_15';
+    const other = this.version === '15' ? 'PG_14' : 'PG_15';
     if (data !== this.#bed.cluster.data) return found;
     return Object.fromEntries(Object.entries(found).filter(([name]) => !name.includes(`/${other}_`)));
   }

@@ -16,8 +16,8 @@ export class WalPosition {
   #highest = 1;
   /** Number of the segment that is being written. */
   segment: number;
-  /** Lines of the history of the timeline. */
-  #history: string[] = [];
+  /** The forks on the way to the timeline. */
+  #forks: { readonly timeline: number; readonly segment: number; readonly lsn: string }[] = [];
 
   /** @param segment near the end of a log, so that directories change soon */
   constructor(segment: number) {
@@ -41,10 +41,16 @@ export class WalPosition {
   /** A promotion so many segments ago. @returns the history file of the new timeline */
   promote(back: number): { readonly name: string; readonly text: string } {
     this.segment = Math.max(1, this.segment - back);
-    this.#history.push(`${this.timeline}\t${this.lsn(0x100)}\tno recovery target specified\n`);
+    // before the timeline began its WAL is that of the one it left
+    for (let last = this.#forks.at(-1); last !== undefined && last.segment > this.segment; last = this.#forks.at(-1)) {
+      this.timeline = last.timeline;
+      this.#forks.pop();
+    }
+    this.#forks.push({ timeline: this.timeline, segment: this.segment, lsn: this.lsn(0x100) });
     this.timeline = ++this.#highest;
     const name = `${this.timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
-    return { name, text: this.#history.join('\n') };
+    const lines = this.#forks.map(({ timeline, lsn }) => `${timeline}\t${lsn}\tno recovery target specified\n`);
+    return { name, text: lines.join('\n') };
   }
 }
 

@@ -55,7 +55,15 @@ test.each(Array.from({ length: histories }, (_, index) => sweep.seed * 10_000 + 
     const history = makeHistory(seed, steps);
     try {
       await tell(history, sweep, beside);
+      if (process.env.DEBUG_MODEL)
+        (await import('node:fs')).appendFileSync(process.env.DEBUG_MODEL, `${seed} ok ${Date.now() % 1e7}\n`);
     } catch (error) {
+      if (process.env.DEBUG_MODEL)
+        (await import('node:fs')).appendFileSync(
+          process.env.DEBUG_MODEL,
+          `${seed}: ${error instanceof Error ? error.message : String(error)}\n${JSON.stringify(history.setting)}\n\n`,
+        );
+      if (process.env.DEBUG_MODEL) throw error;
       throw new Error(`again: ${sweep.again}`, {
         cause: await shorten(history, sweep, error, isFullSweep() ? 60 : 30),
       });

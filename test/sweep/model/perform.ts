@@ -226,6 +226,8 @@ async function take(
   for (const label of disk.directories()) if (!complete.has(label)) disk.touch(label, clock.seconds);
   const must = new Set(after.backups.map(({ label }) => label));
   repo.backups = before.backups.filter(({ label }) => complete.has(label) || must.has(label));
+  const torn = repo.backups.map(({ label }) => label).filter(label => !must.has(label));
+  repo.torn = new Set([...repo.torn, ...torn]);
   const archive = disk.archive();
   const between = new Map<string, ReadonlySet<string>>();
   for (const [id, names] of before.archive) {

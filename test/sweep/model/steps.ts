@@ -19,7 +19,7 @@ export type Step =
     }
   | { readonly kind: 'wal'; readonly segments: number; readonly break?: Break }
   | { readonly kind: 'promote'; readonly back: number; readonly partial: boolean }
-  | { readonly kind: 'upgrade'; readonly version: '15' | '16'; readonly break?: Break }
+  | { readonly kind: 'upgrade'; readonly version: '15' | '14'; readonly break?: Break }
   | {
       readonly kind: 'expire';
       readonly repo: number | 'all';
@@ -106,7 +106,7 @@ function makeStep(random: Random, repos: number): Step {
   }
   if (dice <= 56) return { kind: 'wal', segments: random.between(1, 4), ...broken(15, 6) };
   if (dice <= 60) return { kind: 'promote', back: random.between(0, 3), partial: random.chance(60) };
-  if (dice <= 63) return { kind: 'upgrade', version: random.pick(['15', '16']), ...broken(30, 6) };
+  if (dice <= 63) return { kind: 'upgrade', version: random.pick(['15', '14']), ...broken(30, 6) };
   if (dice <= 80) {
     const choice = random.between(1, 10);
     return {

@@ -28,6 +28,8 @@ export interface RepoState {
   backups: readonly ModelBackup[];
   archive: ReadonlyMap<string, ReadonlySet<string>>;
   history: ReadonlySet<string>;
+  /** Backups whose removal was cut off: they lack the copy of their manifest. */
+  torn: ReadonlySet<string>;
   /** A command was cut off: what backup.info says may be behind the directories until the next one has looked at them. */
   isUnsettled: boolean;
 }
@@ -59,6 +61,7 @@ export class World {
       backups: [],
       archive: new Map(),
       history: new Set(),
+      torn: new Set(),
       isUnsettled: false,
     }));
   }
