@@ -38,13 +38,14 @@ export const checkLabel = {
     const complete = new Set<string>(disk.complete());
     const directories = disk.directories();
     const newest = directories.at(-1);
-    const staying = directories.filter(label => label !== newest || complete.has(label));
+    const isStaying = (label: string) => label !== newest || complete.has(label);
     const history = [...disk.history()];
     const year = history
       .map(label => label.slice(0, 4))
       .sort()
       .at(-1);
-    return [...new Set([...staying, ...history.filter(label => label.slice(0, 4) === year)])].sort();
+    const known = [...directories, ...history.filter(label => label.slice(0, 4) === year)];
+    return [...new Set(known)].filter(isStaying).sort();
   },
 
   isNext(label: string, type: BackupType, needs: readonly string[], known: readonly string[]): void {

@@ -3,7 +3,7 @@ import type { BackupLabel } from '../../../src/repo/label.ts';
 import { checkExpired, checkLabel, checkUnchanged, needed, unfinishedUse } from './expectations.ts';
 import { type ExpireWish, expire, type ModelBackup, type ModelRepo } from './model.ts';
 import type { Step } from './steps.ts';
-import { current, type Ended, type RepoState, type World } from './world.ts';
+import { current, type Ended, pick, type RepoState, type World } from './world.ts';
 
 type Of<Kind extends Step['kind']> = Extract<Step, { readonly kind: Kind }>;
 
@@ -52,7 +52,7 @@ async function upgrade(world: World, step: Of<'upgrade'>): Promise<void> {
 
 async function annotate(world: World, step: Of<'annotate'>): Promise<void> {
   const labels = [...new Set(world.repos.flatMap(({ backups }) => backups.map(({ label }) => label)))].sort();
-  const label = labels[Math.floor((step.which * labels.length) / 1000)];
+  const label = pick(labels, step.which);
   if (label === undefined) return;
   const args = [`--set=${label}`, `--annotation=note=${step.note}`];
   const { result, isBroken } = await world.attempt('annotate', args, step.break);
@@ -145,6 +145,7 @@ async function expireAfterwards(
     await take(world, repo, model, after, ended.isBroken);
     if (!ended.isBroken) {
       repo.isUnsettled = false;
+      repo.isLinkStale = false;
       if (isAsked) checkExpired(world, repo);
     }
   }
@@ -167,14 +168,11 @@ async function wishOf(
 
 async function expireStep(world: World, step: Of<'expire'>): Promise<void> {
   const repos = world.chosen(step.repo);
-  const labels = [...new Set(repos.flatMap(({ backups }) => backups.map(({ label }) => label)))].sort();
   const segments = repos
     .flatMap(({ archive }) => [...(archive.get(world.archiveId) ?? [])])
     .filter(isSegment)
     .sort();
-  const pick = <Value>(list: readonly Value[], at: number | undefined): Value | undefined =>
-    at === undefined ? undefined : list[Math.floor((at * list.length) / 1000)];
-  const [set, before] = [pick(labels, step.set), pick(segments, step.before)];
+  const [set, before] = [world.setOf(step), pick(segments, step.before)];
   const args = [
     ...(step.repo === 'all' ? [] : [`--repo=${step.repo}`]),
     ...(set === undefined ? [] : [`--set=${set}`]),
@@ -221,6 +219,7 @@ async function take(
   Object.assign(repo, { backups: after.backups, archive: after.archive, history: after.history });
   if (!isBroken) return;
   repo.isUnsettled = true;
+  repo.isLinkStale = true;
   const { disk } = repo;
   const complete = new Set<string>(disk.complete());
   for (const label of disk.directories()) if (!complete.has(label)) disk.touch(label, clock.seconds);

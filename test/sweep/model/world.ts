@@ -30,6 +30,8 @@ export interface RepoState {
   history: ReadonlySet<string>;
   /** Backups whose removal was cut off: they lack the copy of their manifest. */
   torn: ReadonlySet<string>;
+  /** A command was cut off, so that the link `latest` may name another backup until the next one is made. */
+  isLinkStale: boolean;
   /** A command was cut off: what backup.info says may be behind the directories until the next one has looked at them. */
   isUnsettled: boolean;
 }
@@ -62,6 +64,7 @@ export class World {
       archive: new Map(),
       history: new Set(),
       torn: new Set(),
+      isLinkStale: false,
       isUnsettled: false,
     }));
   }
@@ -92,6 +95,12 @@ export class World {
   /** The repositories that a step is about. */
   chosen(repo: number | 'all'): readonly RepoState[] {
     return this.repos.filter(({ key }) => repo === 'all' || key === repo);
+  }
+
+  /** The backup that an expire asks for. */
+  setOf({ repo, set }: { readonly repo: number | 'all'; readonly set?: number }): string | undefined {
+    const labels = new Set(this.chosen(repo).flatMap(({ backups }) => backups.map(({ label }) => label)));
+    return pick([...labels].sort(), set);
   }
 
   modelOf({ retention, backups, archive, history }: RepoState): ModelRepo {
@@ -163,4 +172,9 @@ export class World {
   dispose(): void {
     this.bed.dispose();
   }
+}
+
+/** @param at in parts of a thousand of the list; absent: none */
+export function pick<Value>(list: readonly Value[], at: number | undefined): Value | undefined {
+  return at === undefined ? undefined : list[Math.floor((at * list.length) / 1000)];
 }
