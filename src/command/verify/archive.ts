@@ -13,6 +13,7 @@ import { type VerifyTask, type VerifyVerdict, verdictAt } from './job.ts';
 import { type ArchiveOutcome, newArchiveOutcome, type WalRange } from './outcome.ts';
 import type { VerifyJob } from './run-jobs.ts';
 import type { Told } from './tell.ts';
+import { verifyTimelines } from './timelines.ts';
 
 /** Names of segments that are wanted, first and last. */
 export interface WalFilter {
@@ -58,6 +59,9 @@ export async function* archiveJobs(
   }
 }
 
+/** What is found counts for nothing but the status. */
+const noFurther = ({ archiveId }: ArchiveOutcome): ArchiveOutcome => newArchiveOutcome(archiveId);
+
 /** So many segments in a job: they may have 16 MB each. */
 const jobSegments = 8;
 
@@ -67,15 +71,20 @@ async function* archiveIdJobs(request: ArchiveRequest, outcome: ArchiveOutcome):
   const names = await repo.storage.names(archiveIdPath(repo.stanza, archiveId));
   const directories = names.filter(name => directoryPattern.test(name)).sort();
   if (directories.length === 0) log.detail(`archive path '${archiveId}' is empty`);
+  if (request.filter === undefined) await verifyTimelines(request, archiveId, names);
   let segmentSize: number | undefined;
   const lists = ahead(directories, directory => listWal(repo, archiveId, directory));
   for (const [at, directory] of directories.entries()) {
-    const all = (await lists(at)).filter(wal => !wal.partial && isWanted(request, wal));
+    const wanted = (await lists(at)).filter(wal => isWanted(request, wal));
+    const all = wanted.filter(({ partial }) => !partial);
     outcome.total += all.length;
     const segments = dropDuplicates(all, segment => {
       request.told.errors++;
       log.info(`duplicate WAL '${segment}' for '${archiveId}' exists, skipping`);
     });
+    // the reference does not count them, but a standby may need one, and its name says what is in it
+    const partials = wanted.filter(({ partial }) => partial);
+    if (partials.length > 0) yield jobOf(request, noFurther(outcome), partials, segmentSize);
     if (segments.length === 0) {
       log.detail(`path '${archiveId}/${directory}' does not contain any valid WAL to be processed`);
       continue;

@@ -1,5 +1,5 @@
 /** The backups' part of verify: manifests, and every stored file once. */
-import { isKind } from '../../base/error.ts';
+import { BackstopError, isKind } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { archiveIdOf, type DbHistory } from '../../repo/history.ts';
 import { type BackupLabel, isBackupLabel } from '../../repo/label.ts';
@@ -11,7 +11,7 @@ import { isObjectStore } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { readStoredThrough } from '../../repo/stored.ts';
 import { nothingToDo, placeOf, queueFiles, readAlone, readFromBundle, taskOf } from './backup-files.ts';
-import { attempt, beginCompareCopy } from './info.ts';
+import { attempt, beginCompareCopy, warnOfCopy } from './info.ts';
 import { verdictAt } from './job.ts';
 import { type ArchiveOutcome, type BackupOutcome, newBackupOutcome } from './outcome.ts';
 import { allDone, type VerifyJob } from './run-jobs.ts';
@@ -137,6 +137,8 @@ async function findManifest(request: BackupRequest, outcome: BackupOutcome): Pro
   if ('value' in main) {
     if (!(await isSame(main.checksum))) {
       log.detail(`backup '${label}' manifest${copySuffix} does not match manifest`);
+      const difference = new BackstopError('checksum', 'the copies differ');
+      warnOfCopy(repo, path + copySuffix, difference, log, hintFor(repo, path));
     }
     return checkHistory(request, main.value, outcome);
   }
@@ -149,6 +151,7 @@ async function findManifest(request: BackupRequest, outcome: BackupOutcome): Pro
   const copy = await loadManifest(request, path + copySuffix);
   if ('value' in copy) {
     log.detail(`${label}/backup.manifest is missing or unusable, using copy`);
+    warnOfCopy(repo, path, main.error, log, hintFor(repo, path + copySuffix));
     return checkHistory(request, copy.value, outcome);
   }
   if (isMissing && isKind(copy.error, 'file-missing')) {
@@ -163,6 +166,10 @@ async function findManifest(request: BackupRequest, outcome: BackupOutcome): Pro
   told.errors++;
   return undefined;
 }
+
+/** A manifest is never written again. */
+const hintFor = (repo: StanzaRepo, sound: string): string =>
+  `copy '${repo.fullPath(sound)}' over it, or make a new backup.`;
 
 function loadManifest({ repo, passphrase, log }: BackupRequest, path: string) {
   return attempt(repo, path, log, async hash => {

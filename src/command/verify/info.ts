@@ -49,19 +49,36 @@ function beginInfo<T>(
     const main = await loadingMain();
     const copy = await loadingCopy();
     if ('value' in main) {
-      if ('value' in copy && copy.checksum !== main.checksum) log.detail(`${name}${copySuffix} does not match ${name}`);
+      if ('error' in copy) warnOfCopy(repo, path + copySuffix, copy.error, log, infoHint);
+      else if (copy.checksum !== main.checksum) log.detail(`${name}${copySuffix} does not match ${name}`);
       return main.value;
     }
-    if ('value' in copy) return copy.value;
+    if ('value' in copy) {
+      warnOfCopy(repo, path, main.error, log, infoHint);
+      return copy.value;
+    }
     // who may not look at a file knows nothing of it
     if (isKind(main.error, 'protocol', 'option-required', 'option-invalid', 'service')) throw main.error;
     return undefined;
   };
 }
 
+/** Both are written whenever one of them changes. */
+const infoHint = 'the next backup writes both copies anew.';
+
+/**
+ * The reference tells of one bad copy in two at a level that nobody has on. Nothing is lost yet, but all of it hangs on the
+ * other one.
+ */
+export function warnOfCopy(repo: StanzaRepo, path: string, error: BackstopError, log: Log, hint: string): void {
+  // one that is not there may just be being removed
+  if (isKind(error, 'file-missing')) return;
+  log.warn(`'${repo.fullPath(path)}' is damaged: only the other of its two copies can be used\nHINT: ${hint}`);
+}
+
 /**
  * Begins to compare the copy of a file with it.
- * @returns whether it holds the same; a copy that cannot be read is told of in the log
+ * @returns whether it holds the same; a copy that is not there counts as one, and one that cannot be read is told of in the log
  */
 export function beginCompareCopy(
   repo: StanzaRepo,
@@ -74,7 +91,7 @@ export function beginCompareCopy(
   );
   return async checksum => {
     const copy = await loading();
-    return 'error' in copy || copy.checksum === checksum;
+    return 'error' in copy ? isKind(copy.error, 'file-missing') : copy.checksum === checksum;
   };
 }
 

@@ -1,0 +1,72 @@
+/**
+ * Random histories of a stanza, with failures, kills and clocks that are set back, beside a small model that is written from
+ * the documentation: what is listed can be restored, what is to go is gone, and nothing else is.
+ */
+import { afterAll, test, vi } from 'vitest';
+import type { BackupCluster } from '../../../src/command/backup/database.ts';
+import type { Session } from '../../../src/command/session.ts';
+import type { RepoSettings, StorageContext } from '../../../src/storage/drivers.ts';
+import type { Storage } from '../../../src/storage/storage.ts';
+import { requireCompat } from '../../support/real-pgbackrest.ts';
+import { isFullSweep, Sweep, shortOrFull } from '../../support/sweep/sweep.ts';
+import { besideReal } from './beside-real.ts';
+import { breaking } from './breaking-storage.ts';
+import { openOnline } from './fake-server.ts';
+import { makeHistory, shorten, tell } from './story.ts';
+import { current } from './world.ts';
+
+type Drivers = { openRepoStorage(settings: RepoSettings, context?: StorageContext): Promise<Storage> };
+type Database = { openBackupCluster(session: Session<'backup'>): Promise<BackupCluster> };
+
+vi.mock('../../../src/parallel/pool.ts', () => import('../../support/one-thread-pool.ts'));
+vi.mock('../../../src/storage/drivers.ts', async original => {
+  const drivers = await original<Drivers>();
+  return {
+    ...drivers,
+    openRepoStorage: async (settings: RepoSettings, context?: StorageContext) => {
+      const { changes } = current;
+      return breaking(await drivers.openRepoStorage(settings, context), changes);
+    },
+  };
+});
+vi.mock('../../../src/command/backup/database.ts', async original => {
+  const database = await original<Database>();
+  return {
+    ...database,
+    openBackupCluster: (session: Session<'backup'>) =>
+      current.online === undefined
+        ? database.openBackupCluster(session)
+        : openOnline(database.openBackupCluster, session, current.online),
+  };
+});
+
+const sweep = new Sweep('model');
+afterAll(() => sweep.report());
+
+const real = requireCompat();
+const beside = real === undefined ? undefined : besideReal(real, sweep);
+const histories = Number(process.env.PGBACKSTOP_MODEL_HISTORIES ?? shortOrFull(12, 400));
+const steps = shortOrFull(20, 30);
+
+test.each(Array.from({ length: histories }, (_, index) => sweep.seed * 10_000 + index))(
+  'history %i: the repositories hold what they should',
+  { timeout: 600_000 },
+  async seed => {
+    const history = makeHistory(seed, steps);
+    try {
+      await tell(history, sweep, beside);
+      if (process.env.DEBUG_MODEL)
+        (await import('node:fs')).appendFileSync(process.env.DEBUG_MODEL, `${seed} ok ${Date.now() % 1e7}\n`);
+    } catch (error) {
+      if (process.env.DEBUG_MODEL)
+        (await import('node:fs')).appendFileSync(
+          process.env.DEBUG_MODEL,
+          `${seed}: ${error instanceof Error ? error.message : String(error)}\n${JSON.stringify(history.setting)}\n\n`,
+        );
+      if (process.env.DEBUG_MODEL) throw error;
+      throw new Error(`again: ${sweep.again}`, {
+        cause: await shorten(history, sweep, error, isFullSweep() ? 60 : 30),
+      });
+    }
+  },
+);
