@@ -1,0 +1,49 @@
+import type { Sweep } from '../../support/sweep/sweep.ts';
+
+/** What happened in a soak, and when; and how often. */
+export class Journal {
+  readonly #began = performance.now();
+  readonly #counts = new Map<string, number>();
+  readonly #sweep: Sweep;
+  readonly #isTold: boolean;
+  #lines: string[] = [];
+
+  /** @param isTold each line is printed as it comes */
+  constructor(sweep: Sweep, isTold: boolean) {
+    this.#sweep = sweep;
+    this.#isTold = isTold;
+  }
+
+  /** Something that counts. */
+  note(what: string, text = ''): void {
+    this.#counts.set(what, this.count(what) + 1);
+    this.#sweep.tried(what);
+    this.add(`${what} ${text}`);
+  }
+
+  /** What belongs to the line before it. */
+  add(text: string): void {
+    const line = `${this.seconds.toFixed(1)} s: ${text}`;
+    if (this.#isTold) console.log(line);
+    this.#lines.push(line);
+    // an hour of them is more than anybody reads
+    if (this.#lines.length > 2000) this.#lines = this.#lines.slice(-1000);
+  }
+
+  count(what: string): number {
+    return this.#counts.get(what) ?? 0;
+  }
+
+  /** Of all that begin with these words. */
+  sum(prefix: string): number {
+    return [...this.#counts].reduce((sum, [what, count]) => sum + (what.startsWith(prefix) ? count : 0), 0);
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#began) / 1000;
+  }
+
+  get text(): string {
+    return this.#lines.join('\n');
+  }
+}
