@@ -28,6 +28,8 @@ export interface Pace {
   readonly ledger: number;
   /** Milliseconds between two steps on the server. */
   readonly server: number;
+  /** In about 90 steps on the server, so many restarts of both kinds. */
+  readonly restarts: number;
   /** For each second that a step on the repository takes, so many seconds are waited. */
   readonly rest: number;
   /** Milliseconds between two restores. */

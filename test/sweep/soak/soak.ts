@@ -54,9 +54,10 @@ export class Soak {
   /** Some of everything first, then what chance brings until the time is over; then a look at what is left. */
   async run(milliseconds: number): Promise<void> {
     const end = performance.now() + milliseconds;
-    const isOver = (): boolean => this.#isEnding || performance.now() > end;
-    const server = this.#serverLane(isOver);
-    const repository = this.#repositoryLane(isOver);
+    const repository = this.#repositoryLane(() => this.#isEnding || performance.now() > end).finally(() => {
+      this.#isEnding = true;
+    });
+    const server = this.#serverLane();
     try {
       await Promise.race([
         Promise.all([server, repository]),
@@ -75,6 +76,7 @@ export class Soak {
     const [backups, turns, harm] = [this.#backups, this.#turns, this.#harm];
     const { random, pace } = this.#bed;
     const restore: Step = () => this.#restores.restore();
+    const isHurried = pace.restores === 0;
     const first: Step[] = [
       () => backups.backup('full'),
       () => backups.killed(),
@@ -83,12 +85,8 @@ export class Soak {
       () => turns.goBack(),
       () => harm.killArchivers(),
       () => backups.expire(),
-      () => turns.switchOver(),
-      () => backups.stopped(),
-      () => harm.spoilSpool(),
-      this.#inspect,
+      ...(isHurried ? [] : [() => turns.switchOver(), () => backups.stopped(), () => harm.spoilSpool(), this.#inspect]),
     ];
-    const isHurried = pace.restores === 0;
     const chances = weighted([
       [30, () => backups.backup(random.pick(['full', 'diff', 'diff', 'incr', 'incr', 'incr']))],
       [isHurried ? 15 : 0, restore],
@@ -102,18 +100,18 @@ export class Soak {
       [2, () => turns.switchOver()],
     ]);
     let lastRestore = performance.now();
-    while (!isOver()) {
+    while ((first.length > 0 && !this.#isEnding) || !isOver()) {
       const begin = performance.now();
       const isDue = !isHurried && begin - lastRestore > pace.restores;
       if (isDue) lastRestore = begin;
       await (isDue ? restore : (first.shift() ?? random.pick(chances)))();
       for (const name of archivedSegments(this.#bed.stanza.repo)) this.#segments.add(name);
       const rest = (performance.now() - begin) * pace.rest;
-      for (const until = performance.now() + rest; performance.now() < until && !isOver(); ) await sleep(100);
+      for (const end = performance.now() + rest; performance.now() < end && !isOver(); ) await sleep(100);
     }
   }
 
-  async #serverLane(isOver: () => boolean): Promise<void> {
+  async #serverLane(): Promise<void> {
     const { random, pace, server, ledger, objects, journal, cluster } = this.#bed;
     const steps = weighted([
       [
@@ -124,10 +122,10 @@ export class Soak {
         },
       ],
       [50, async () => journal.note('change', await objects.change())],
-      [2, () => this.#turns.restart('fast')],
-      [2, () => this.#turns.restart('immediate')],
+      [pace.restarts, () => this.#turns.restart('fast')],
+      [pace.restarts, () => this.#turns.restart('immediate')],
     ]);
-    while (!isOver()) {
+    while (!this.#isEnding) {
       await server.take(() => random.pick(steps)());
       await sleep(pace.server * (0.5 + random.next()));
     }
