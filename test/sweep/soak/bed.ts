@@ -72,7 +72,7 @@ export class SoakBed {
     const { random } = sweep;
     this.random = random;
     this.pace = pace;
-    this.journal = new Journal(sweep, pace.rest > 0);
+    this.journal = new Journal(sweep);
     this.#project = project;
     this.tools = tools;
     this.cluster = cluster;

@@ -1,6 +1,6 @@
 /** What nobody should do to asynchronous archiving, and what comes all the same. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import type { SoakBed } from './bed.ts';
@@ -42,14 +42,15 @@ export class Harm {
     const out = join(spool, 'archive', 'demo', 'out');
     if (!existsSync(out)) return;
     const milliseconds = random.between(500, 6000);
-    const isFull = cluster.user.foreign && random.chance(70) && mountFull(spool, cluster.user.uid);
-    journal.note('spool', `${isFull ? 'full' : 'not to be written'} for ${milliseconds} ms`);
-    if (!isFull) chmodSync(out, 0o500);
+    const isMounted = cluster.user.foreign && random.chance(70) && mountSmall(spool, cluster.user.uid);
+    journal.note('spool', `${isMounted ? 'full' : 'not to be written'} for ${milliseconds} ms`);
     try {
+      if (isMounted) fill(spool);
+      else chmodSync(out, 0o500);
       await this.#work();
       await after(milliseconds);
     } finally {
-      if (isFull) execFileSync('umount', ['-l', spool]);
+      if (isMounted) execFileSync('umount', ['-l', spool]);
       else chmodSync(out, 0o750);
     }
     await this.#works();
@@ -80,22 +81,24 @@ function kill(pid: number): boolean {
   }
 }
 
-/** A file system without space in place of the folder. @returns false where we may not mount one */
-function mountFull(folder: string, uid: number): boolean {
+/** A small file system in place of the folder. @returns false where we may not mount one */
+function mountSmall(folder: string, uid: number): boolean {
   try {
     const options = `size=64k,nr_inodes=16,uid=${uid},mode=750`;
     execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'pgbackstop-soak', folder], { stdio: 'pipe' });
+    return true;
   } catch {
     return false;
   }
-  execFileSync(
-    'sh',
-    [
-      '-c',
-      'dd if=/dev/zero of="$0/ballast" bs=4k 2>/dev/null; i=0; while : > "$0/name$i"; do i=$((i+1)); done 2>/dev/null; true',
-      folder,
-    ],
-    { stdio: 'pipe' },
-  );
-  return true;
+}
+
+/** Leaves no byte and no name. */
+function fill(folder: string): void {
+  for (const bytes of [4096, 0]) {
+    try {
+      for (let n = 0; ; n++) writeFileSync(join(folder, `ballast-${bytes}-${n}`), Buffer.alloc(bytes));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    }
+  }
 }

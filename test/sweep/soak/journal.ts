@@ -1,17 +1,22 @@
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Sweep } from '../../support/sweep/sweep.ts';
+import { projectRoot } from '../../support/unprivileged-project.ts';
 
-/** What happened in a soak, and when; and how often. */
+/** What happened in a soak, and when; and how often. It can be read in `.test/sweep/soak.log` while it goes on. */
 export class Journal {
   readonly #began = performance.now();
   readonly #counts = new Map<string, number>();
   readonly #sweep: Sweep;
-  readonly #isTold: boolean;
+  readonly #file: string;
   #lines: string[] = [];
 
-  /** @param isTold each line is printed as it comes */
-  constructor(sweep: Sweep, isTold: boolean) {
+  constructor(sweep: Sweep) {
     this.#sweep = sweep;
-    this.#isTold = isTold;
+    const folder = join(projectRoot(), '.test', 'sweep');
+    mkdirSync(folder, { recursive: true });
+    this.#file = join(folder, 'soak.log');
+    writeFileSync(this.#file, `${sweep.again}\n`);
   }
 
   /** Something that counts. */
@@ -24,7 +29,7 @@ export class Journal {
   /** What belongs to the line before it. */
   add(text: string): void {
     const line = `${this.seconds.toFixed(1)} s: ${text}`;
-    if (this.#isTold) console.log(line);
+    appendFileSync(this.#file, `${line}\n`);
     this.#lines.push(line);
     // an hour of them is more than anybody reads
     if (this.#lines.length > 2000) this.#lines = this.#lines.slice(-1000);

@@ -25,6 +25,8 @@ test(
         expect(soak.journal.count(what), what).toBeGreaterThan(0);
       sweep.report();
     } catch (error) {
+      // what goes wrong at the end must not hide it
+      console.error(error);
       const { PGBACKSTOP_SOAK_KEEP: folder } = process.env;
       if (folder !== undefined) soak.keep(folder);
       throw new Error(`${sweep.again}\n${soak.journal.text}`, { cause: error });
