@@ -39,11 +39,6 @@ export class Journal {
     return this.#counts.get(what) ?? 0;
   }
 
-  /** Of all that begin with these words. */
-  sum(prefix: string): number {
-    return [...this.#counts].reduce((sum, [what, count]) => sum + (what.startsWith(prefix) ? count : 0), 0);
-  }
-
   get seconds(): number {
     return (performance.now() - this.#began) / 1000;
   }

@@ -11,7 +11,7 @@ const seconds = Number(process.env.PGBACKSTOP_SOAK_SECONDS ?? shortOrFull(40, 36
 const isHurried = seconds < 100;
 const pace = isHurried
   ? { rate: 300, ledger: 150, server: 500, restarts: 1, rest: 0, restores: 0 }
-  : { rate: 20, ledger: 500, server: 3000, restarts: 3, rest: 2, restores: 60_000 };
+  : { rate: 20, ledger: 500, server: 3000, restarts: 1, rest: 2, restores: 60_000 };
 
 test(
   'a long life: every restore has the rows of its moment, and nothing is left that should not be',

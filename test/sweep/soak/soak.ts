@@ -36,7 +36,7 @@ export class Soak {
     this.#bed = bed;
     this.#backups = new Backups(bed, catalog);
     this.#restores = new Restores(bed, catalog);
-    this.#turns = new Turns(bed, catalog, this.#restores);
+    this.#turns = new Turns(bed, catalog, this.#restores, () => this.#backups.backup('incr'));
     this.#harm = new Harm(bed);
     this.#inspect = () => inspect(bed, catalog);
     this.#memory = new MemoryWatch(bed.stanza.folder, bed.tool('ours')[1] ?? '');
@@ -106,7 +106,8 @@ export class Soak {
       if (isDue) lastRestore = begin;
       await (isDue ? restore : (first.shift() ?? random.pick(chances)))();
       for (const name of archivedSegments(this.#bed.stanza.repo)) this.#segments.add(name);
-      const rest = (performance.now() - begin) * pace.rest;
+      // a busy machine makes steps long: they need not be paid for in full
+      const rest = Math.min((performance.now() - begin) * pace.rest, 20_000);
       for (const end = performance.now() + rest; performance.now() < end && !isOver(); ) await sleep(100);
     }
   }

@@ -5,7 +5,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { TestCluster } from '../../support/cluster.ts';
 import type { SoakBed } from './bed.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, Listed } from './catalog.ts';
 import { Ledger } from './ledger.ts';
 import { positionOf } from './position.ts';
 import { expectMoment, type Restores } from './restores.ts';
@@ -15,11 +15,13 @@ export class Turns {
   readonly #bed: SoakBed;
   readonly #catalog: Catalog;
   readonly #restores: Restores;
+  readonly #backup: () => Promise<void>;
 
-  constructor(bed: SoakBed, catalog: Catalog, restores: Restores) {
+  constructor(bed: SoakBed, catalog: Catalog, restores: Restores, backup: () => Promise<void>) {
     this.#bed = bed;
     this.#catalog = catalog;
     this.#restores = restores;
+    this.#backup = backup;
   }
 
   /** Under load, and in whatever the tools are at. Who calls it has the turn of the server. */
@@ -78,16 +80,12 @@ export class Turns {
   async switchOver(): Promise<void> {
     const { cluster, ledger, server, journal, objects, random, stanza } = this.#bed;
     const folder = join(stanza.folder, 'standby');
-    const following = await server.take(async () => {
+    await server.take(async () => {
       objects.keepsSpaces = true;
-      const list = await this.#catalog.list();
-      const usable = list.filter(
-        backup => !this.#catalog.isLeft(backup) && !objects.changesSpaces(positionOf(backup.lsn.start)),
-      );
-      return usable.length === 0 ? undefined : random.pick(usable);
     });
     try {
-      if (following === undefined) return journal.add('no standby: no backup after the last change of tablespaces');
+      if ((await this.#toFollow()).length === 0) await this.#backup();
+      const following = random.pick(await this.#toFollow());
       this.#bed.emptyDirectory(folder);
       const name = this.#bed.anyTool(this.#catalog.readers(following));
       const spaces = `--tablespace-map-all=${objects.newFolder()}`;
@@ -108,6 +106,14 @@ export class Turns {
     } finally {
       objects.keepsSpaces = false;
     }
+  }
+
+  /** Backups that a standby can begin with. */
+  async #toFollow(): Promise<Listed[]> {
+    const { objects } = this.#bed;
+    return (await this.#catalog.list()).filter(
+      backup => !this.#catalog.isLeft(backup) && !objects.changesSpaces(positionOf(backup.lsn.start)),
+    );
   }
 
   /** Nothing that was committed is lost: all of it is archived before the old primary ends. */
