@@ -16,6 +16,8 @@ export class Objects {
   readonly #folder: string;
   #made = 0;
   #folders = 0;
+  /** How often tablespaces were made or dropped. */
+  spaceChanges = 0;
   /** Where in the WAL tablespaces were made or dropped. */
   #spaceChanges: { readonly from: bigint; readonly to: bigint }[] = [];
   /** While a standby on this machine would replay them, at the same paths. */
@@ -166,6 +168,7 @@ export class Objects {
     if (this.keepsSpaces) return 'nothing: tablespaces are to stay';
     const spaces = await names(client, spacesQuery);
     const from = await position(client);
+    this.spaceChanges++;
     try {
       if (spaces.length < most.tablespaces && this.#random.chance(60)) {
         const name = `space_${++this.#made}`;
