@@ -88,7 +88,10 @@ export class Backups {
     }
   }
 
-  /** All work of the stanza is stopped, in the middle of a backup: nothing works until it is allowed again. */
+  /**
+   * All work of the stanza is stopped, in the middle of a backup: nothing begins until it is allowed again. The backup itself
+   * goes on, if it is not forced to end; but its WAL has to wait, so that nobody waits for it here.
+   */
   async stopped(): Promise<void> {
     const { random, journal } = this.#bed;
     const force = random.chance(50);
@@ -96,11 +99,11 @@ export class Backups {
     const running = this.#bed.attempt('ours', args);
     await after(random.between(50, 800));
     await this.#bed.succeed('ours', force ? ['stop', '--force'] : ['stop']);
-    const interrupted = await running;
     const refused = await this.#bed.attempt('ours', ['backup']);
     const archiving = await this.#bed.attempt('ours', ['archive-push', 'pg_wal/000000010000000000000001']);
     await after(random.between(0, 3000));
     await this.#bed.succeed('ours', ['start']);
+    const interrupted = await running;
     journal.note('stop', `${force ? '--force ' : ''}in a backup that ended with ${interrupted.code}`);
     expect(refused, refused.stdout + refused.stderr).toMatchObject({ code: 62 });
     expect(archiving, archiving.stdout + archiving.stderr).toMatchObject({ code: 62 });
