@@ -57,7 +57,10 @@ export class Turns {
         const delta = random.chance(70);
         if (!delta) this.#bed.emptyDirectory(cluster.dataDirectory);
         if (!delta) objects.empty();
-        await this.#restores.into(cluster.dataDirectory, name, target, { delta });
+        await this.#restores.into(cluster.dataDirectory, name, target, {
+          delta,
+          config: this.#restores.config(name, false),
+        });
         objects.tidy();
         await this.#startPromoted();
         await expectMoment(cluster, moment);
@@ -90,7 +93,7 @@ export class Turns {
       const name = this.#bed.anyTool(this.#catalog.readers(following));
       const spaces = `--tablespace-map-all=${objects.newFolder()}`;
       const args = ['--type=standby', `--set=${following.label}`, spaces];
-      const config = this.#restores.config;
+      const config = this.#restores.config(name, true);
       journal.note('promote', `of a standby from ${following.label} by ${name}: ${args.join(' ')}`);
       await this.#restores.into(folder, name, args, { delta: false, config });
       const standby = await TestCluster.open(folder, { binaries: cluster.binaries });
