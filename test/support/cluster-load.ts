@@ -13,6 +13,8 @@ export interface Load {
    * @throws when the load had failed before
    */
   stop(): Promise<number>;
+  /** Ends the load whatever has become of it: its server may be gone. */
+  abandon(): Promise<void>;
 }
 
 export const loadTables = ['pgbench_accounts', 'pgbench_branches', 'pgbench_tellers', 'pgbench_history'] as const;
@@ -42,15 +44,21 @@ export function loadSchema(scale: number): string {
     alter table pgbench_accounts add primary key (aid)`;
 }
 
-export async function startLoad(cluster: TestCluster, clients: number): Promise<Load> {
+/** @param rate transactions a second, of all clients together */
+export async function startLoad(cluster: TestCluster, clients: number, rate = clients * 200): Promise<Load> {
   const before = await countTransactions(cluster);
   const pgbench = await findTool(cluster.binaries, 'pgbench', () => true, cluster.user);
-  const running = pgbench === undefined ? await startOwn(cluster, clients) : startPgbench(cluster, clients, pgbench);
+  const running =
+    pgbench === undefined ? await startOwn(cluster, clients, rate) : startPgbench(cluster, clients, rate, pgbench);
   return {
     kind: pgbench === undefined ? 'own' : 'pgbench',
     async stop() {
       await running();
       return (await countTransactions(cluster)) - before;
+    },
+    async abandon() {
+      // what it says of a server that went away under it is no news
+      await running().catch(() => undefined);
     },
   };
 }
@@ -60,10 +68,10 @@ async function countTransactions(cluster: TestCluster): Promise<number> {
 }
 
 /** @returns a function that stops it */
-function startPgbench(cluster: TestCluster, clients: number, pgbench: string): () => Promise<void> {
+function startPgbench(cluster: TestCluster, clients: number, rate: number, pgbench: string): () => Promise<void> {
   const child: ChildProcess = spawn(
     pgbench,
-    ['-n', '-c', String(clients), '-j', '1', '-T', '3600', '-R', String(clients * 200), 'postgres'],
+    ['-n', '-c', String(clients), '-j', '1', '-T', '86400', '-R', String(rate), 'postgres'],
     { ...spawnOptionsFor(cluster.user, cluster.libpqEnvironment), stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let said = '';
@@ -85,7 +93,7 @@ function startPgbench(cluster: TestCluster, clients: number, pgbench: string): (
   };
 }
 
-async function startOwn(cluster: TestCluster, clients: number): Promise<() => Promise<void>> {
+async function startOwn(cluster: TestCluster, clients: number, rate: number): Promise<() => Promise<void>> {
   const scale = Number(await cluster.value('select count(*) from pgbench_branches'));
   const random = (below: number): number => 1 + Math.floor(Math.random() * below);
   let stopping = false;
@@ -107,6 +115,7 @@ async function startOwn(cluster: TestCluster, clients: number): Promise<() => Pr
            insert into pgbench_history (tid, bid, aid, delta, mtime) values (${tid}, ${bid}, ${aid}, ${delta}, now());
            commit`,
         );
+        await new Promise(resolve => setTimeout(resolve, (1000 * clients) / rate));
       }
     } finally {
       await client.end();

@@ -317,8 +317,8 @@ export class TestCluster {
   }
 
   /** Starts to write into pgbench's tables until the load's stop(). Uses pgbench where there is one. */
-  async startLoad(clients = 2): Promise<Load> {
-    return await startLoad(this, clients);
+  async startLoad(clients = 2, rate?: number): Promise<Load> {
+    return await startLoad(this, clients, rate);
   }
 
   /** md5 over the rows of a query, in their order: of pgbench's tables when there is no query. */

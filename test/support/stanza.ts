@@ -135,8 +135,8 @@ export class Archiver {
     cluster.configure({ archive_mode: 'on', archive_command: `sh ${this.#script} %p` });
   }
 
-  use(stanza: TestStanza, tool: Tool): void {
-    const line = stanza.commandLine(tool, 'archive-push').map(word => `'${word}'`);
+  use(stanza: TestStanza, tool: Tool, ...options: readonly string[]): void {
+    const line = stanza.commandLine(tool, 'archive-push', ...options).map(word => `'${word}'`);
     this.#write(`exec ${line.join(' ')} "$1"`);
   }
 

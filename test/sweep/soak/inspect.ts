@@ -1,0 +1,34 @@
+/** What both tools say of the repository. */
+import { isDeepStrictEqual } from 'node:util';
+import { expect } from 'vitest';
+import { comparableInfo } from '../../support/comparable-info.ts';
+import type { Name, SoakBed } from './bed.ts';
+import type { Catalog } from './catalog.ts';
+
+/** Both tools say the same of it, and find nothing wrong in it. */
+export async function inspect(bed: SoakBed, catalog: Catalog): Promise<void> {
+  bed.journal.note('inspect');
+  const list = await catalog.list();
+  await expectSameInfo(bed);
+  for (const name of bed.tools.keys()) {
+    if (!list.every(backup => catalog.knows(name, backup))) continue;
+    const found = await bed.succeed(name, ['verify', '--output=text', '--verbose']);
+    expect(
+      found.match(/status: .*|(missing|invalid): [1-9].*/g)?.filter(line => !/: (ok|valid|in-progress)\b/.test(line)),
+    ).toEqual([]);
+    expect(found.match(/status: valid/g)).toHaveLength(list.length);
+  }
+}
+
+/** WAL arrives meanwhile, so ours is asked before and after the other. */
+async function expectSameInfo(bed: SoakBed): Promise<void> {
+  if (!bed.tools.has('real')) return;
+  const ask = async (name: Name): Promise<unknown> =>
+    comparableInfo(await bed.succeed(name, ['info', '--output=json']));
+  for (;;) {
+    const [before, real, after] = [await ask('ours'), await ask('real'), await ask('ours')];
+    if (!isDeepStrictEqual(before, after)) continue;
+    expect(before).toEqual(real);
+    return;
+  }
+}
