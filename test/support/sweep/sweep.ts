@@ -72,13 +72,17 @@ export class Sweep {
     return [...chosen].sort((a, b) => a - b);
   }
 
-  /** Prints the tally, and keeps it in `.test/sweep/NAME.json`. Call it when all is done. */
-  report(): void {
+  /**
+   * Prints the tally, and keeps it in `.test/sweep/NAME.json`. Call it when all is done.
+   * @param part of a sweep that is several test files, each with a tally of its own: `NAME-PART.json`
+   */
+  report(part?: string): void {
     const kinds = Object.fromEntries([...this.#counts].sort(([a], [b]) => a.localeCompare(b)));
     const folder = join(projectRoot(), '.test', 'sweep');
     mkdirSync(folder, { recursive: true });
-    const text = { sweep: this.name, seed: this.seed, full: isFullSweep(), cases: this.cases, kinds };
-    writeFileSync(join(folder, `${this.name}.json`), `${JSON.stringify(text, undefined, 2)}\n`);
-    console.log(`sweep ${this.name}: ${this.cases} cases, seed ${this.seed}`);
+    const name = part === undefined ? this.name : `${this.name}-${part}`;
+    const text = { sweep: name, seed: this.seed, full: isFullSweep(), cases: this.cases, kinds };
+    writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(text, undefined, 2)}\n`);
+    console.log(`sweep ${name}: ${this.cases} cases, seed ${this.seed}`);
   }
 }
