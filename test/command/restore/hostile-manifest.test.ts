@@ -15,8 +15,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { encodeBlockMap } from '../../../src/repo/block/map.ts';
 import type { Manifest } from '../../../src/repo/manifest/manifest.ts';
-import { BackupBed, type BackupBedOptions, photograph } from './backup-bed.ts';
+import { BackupBed, type BackupBedOptions, bedLabel, fileOf, photograph, sha1 } from './backup-bed.ts';
 
 let bed: BackupBed;
 afterEach(() => bed?.dispose());
@@ -200,6 +201,31 @@ describe('the name of a tablespace', () => {
     await make({ forge: tablespace('a/b') });
     expect(await bed.restore(`--tablespace-map-all=${bed.folder}/all`)).toMatchObject({ code: 0 });
     expect(readlinkSync(join(bed.target, 'pg_tblspc/16384'))).toBe(`${bed.folder}/all/a/b`);
+  });
+});
+
+describe('a super block', () => {
+  it('that is larger than any backup makes it is not decompressed: its size is that of the map, not of the file', async () => {
+    await make({ compressType: 'zst' });
+    const name = 'pg_data/base/5/9';
+    const superSize = 512 * 1024 * 1024;
+    const stored = await bed.encode(Buffer.alloc(superSize));
+    const block = { reference: 0, bundleId: 0, offset: 0, size: stored.length, superSize, block: 0 };
+    const map = encodeBlockMap([{ ...block, checksum: Buffer.alloc(6) }], 8192);
+    const bytes = Buffer.concat([stored, map]);
+    writeFileSync(bed.inRepo(`backup/demo/${bedLabel}/${name}.pgbi`), bytes);
+    const manifest = await bed.repo.loadManifest(bedLabel, undefined);
+    const entry = fileOf(name, 8192, sha1(Buffer.alloc(8192)), bytes, bed.user.name);
+    manifest.files.add({ ...entry, blockSize: 8192, blockChecksumSize: 6, blockMapSize: map.length });
+    manifest.files.sort();
+    for (const copy of ['', '.copy']) {
+      await bed.repo.writeManifest(manifest, `/backup/demo/${bedLabel}/backup.manifest${copy}`, undefined, '2.59.1');
+    }
+    bed.own();
+    const result = await bed.restore();
+    expect(result.output).toContain('a super block is too large');
+    expect(result.code).toBe(29);
+    expect(bed.canStart).toBe(false);
   });
 });
 
