@@ -72,6 +72,12 @@ describe('a backup in backup.info', () => {
   });
 });
 
+it('the version of the tool is text like any other', () => {
+  const reader = new InfoTextReader(() => undefined);
+  reader.push(Buffer.from(withChecksum(archiveInfo.replace('"2.59.1"', '"2.59.1 \u00e4"'))));
+  expect(reader.end()).toEqual({ version: '2.59.1 \u00e4' });
+});
+
 describe('a long line', () => {
   /** What is said of a text that was given in pieces. */
   function refused(text: string, piece: number): unknown {

@@ -349,7 +349,7 @@ class RestoreWorker {
 
   /** Zeros take no place: the file is a hole of the right size. */
   async #commitZeros(task: RestoreFileTask, sink: { commit(): Promise<void> }): Promise<void> {
-    truncateSync(task.path, task.size);
+    inFile(task.path, 'set the size of', () => truncateSync(task.path, task.size));
     await sink.commit();
   }
 

@@ -82,13 +82,18 @@ function agree(input: Buffer, steps: readonly { readonly name: string; readonly 
       const outcome = outcomeOf(open(), input, piece);
       if (!Buffer.isBuffer(outcome) && !isBackstopError(outcome.error)) throw outcome.error;
       first ??= outcome;
+      if (!Buffer.isBuffer(first) && !Buffer.isBuffer(outcome)) continue;
       if (Buffer.isBuffer(first) && Buffer.isBuffer(outcome))
         must(first.equals(outcome), `${name} reads something else`);
-      else must(!Buffer.isBuffer(first) && !Buffer.isBuffer(outcome), `${name} does not agree whether it is sound`);
+      // one that looks at less than others may read what they refuse: content has checksums of its own
+      else must(isLenient(name) && !Buffer.isBuffer(first), `${name} does not agree whether it is sound`);
     }
   }
   if (first !== undefined && !Buffer.isBuffer(first)) throw first.error;
 }
+
+/** The decoder in JavaScript looks at less of a frame than libzstd does. */
+const isLenient = (name: string): boolean => name === 'zst portable';
 
 const plain = (): Buffer[] => [
   Buffer.alloc(0),

@@ -79,7 +79,7 @@ function useBackupInfo(info: BackupInfo): void {
 /** Removed, listed, written into: it must be one directory of the stanza's. */
 function checkArchiveId(db: { readonly id: number; readonly version: string }): void {
   must(
-    /^\/archive\/demo\/\d{1,2}(\.\d)?-\d+$/.test(archiveIdPath('demo', archiveIdOf(db))),
+    /^\/archive\/demo\/\d{1,4}(\.\d{1,4})?-\d+$/.test(archiveIdPath('demo', archiveIdOf(db))),
     `archive id ${archiveIdOf(db)}`,
   );
 }

@@ -98,7 +98,12 @@ function writeAndRead(manifest: Manifest): Manifest {
   };
   const text = write(manifest);
   const again = readManifest(Buffer.from(text), 1000);
-  must(write(again) === text, 'what is written of a manifest is read as the same');
+  const [before, after] = [text.split('\n'), write(again).split('\n')];
+  const differs = before.findIndex((line, index) => line !== after[index]);
+  must(
+    differs < 0 && before.length === after.length,
+    `manifest: ${before[differs]} is written again as ${after[differs]}`,
+  );
   return again;
 }
 
