@@ -252,6 +252,7 @@ test('a restored cluster must have its backup_label', async () => {
 test('a get that is killed leaves no file that PostgreSQL would take; the next one succeeds', async () => {
   const bed = await makeBed();
   const size = 16 * 1024 * 1024;
+  bed.writeControl({ walSegmentSize: size });
   const content = bed.segment(segment, 1, { segmentSize: size }, size);
   await bed.push(`pg_wal/${segment}`, ['--compress-type=bz2']);
   let pid = 0;

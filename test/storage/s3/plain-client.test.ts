@@ -126,7 +126,7 @@ test.each([
     '<Error xmlns="x"><s:Code><![CDATA[A]]></s:Code><s:Message><![CDATA[b <c> &amp;]]></s:Message></Error>',
     'A: b <c> &amp;',
   ],
-  ['<Error><Code/><Message>b</Message></Error>', 'b'],
+  ['<Error><Code/><Message>b</Message></Error>', ': b'],
   ['<Error><Code>A<b/></Code><Code>B</Code><Message></Message></Error>', 'B'],
 ])('the error %s is told', async (content, told) => {
   const { storage } = await open((request, response) => {

@@ -72,28 +72,36 @@ function outcomeOf(step: Step, input: Buffer, piece: number): Outcome {
   }
 }
 
-/** All of them read the same, or all refuse. @throws the error of the first */
-function agree(input: Buffer, steps: readonly { readonly name: string; readonly open: () => Step }[]): void {
-  let first: Outcome | undefined;
-  for (const { name, open } of steps) {
+/**
+ * All of them read the same, whole and in pieces, or all refuse.
+ * @param lenient what some refuse others may read: libzstd looks at more of a frame that is there as a whole, and the decoder
+ *   in JavaScript at less. Content has checksums of its own.
+ * @throws the error of one
+ */
+function agree(input: Buffer, decoders: readonly Decoder[], lenient: boolean): void {
+  const read: { readonly plain: Buffer; readonly name: string }[] = [];
+  const errors: { readonly error: unknown; readonly name: string }[] = [];
+  for (const { name, open } of decoders) {
     for (const piece of [input.length + 1, 1 + ((input.length * 7919) % Math.max(3, input.length))]) {
       // byte by byte is slow in a long one
       if (input.length > 20_000 && piece < 100) continue;
       const outcome = outcomeOf(open(), input, piece);
-      if (!Buffer.isBuffer(outcome) && !isBackstopError(outcome.error)) throw outcome.error;
-      first ??= outcome;
-      if (!Buffer.isBuffer(first) && !Buffer.isBuffer(outcome)) continue;
-      if (Buffer.isBuffer(first) && Buffer.isBuffer(outcome))
-        must(first.equals(outcome), `${name} reads something else`);
-      // one that looks at less than others may read what they refuse: content has checksums of its own
-      else must(isLenient(name) && !Buffer.isBuffer(first), `${name} does not agree whether it is sound`);
+      if (Buffer.isBuffer(outcome)) read.push({ plain: outcome, name });
+      else if (isBackstopError(outcome.error)) errors.push({ error: outcome.error, name });
+      else throw outcome.error;
     }
   }
-  if (first !== undefined && !Buffer.isBuffer(first)) throw first.error;
+  const [first] = read;
+  const [refused] = errors;
+  for (const { plain, name } of read) must(plain.equals(first?.plain ?? plain), `${name} and ${first?.name} differ`);
+  if (first !== undefined && refused !== undefined) must(lenient, `${refused.name} refuses what ${first.name} reads`);
+  if (refused !== undefined) throw refused.error;
 }
 
-/** The decoder in JavaScript looks at less of a frame than libzstd does. */
-const isLenient = (name: string): boolean => name === 'zst portable';
+interface Decoder {
+  readonly name: string;
+  readonly open: () => Step;
+}
 
 const plain = (): Buffer[] => [
   Buffer.alloc(0),
@@ -128,14 +136,14 @@ function bomb(type: 'gz' | 'lz4' | 'zst' | 'bz2'): Buffer {
 async function fuzzCodec(
   name: string,
   seeds: readonly Buffer[],
-  steps: () => readonly { readonly name: string; readonly open: () => Step }[],
+  decoders: () => readonly Decoder[],
   cases: readonly [number, number],
   options: ByteOptions = {},
 ): Promise<void> {
   await new Fuzz(sweep, watchdog).run({
     name,
     inputs: changedBytes(seeds, options),
-    read: input => agree(input, steps()),
+    read: input => agree(input, decoders(), name.startsWith('zst')),
     kinds: ['format', 'crypto'],
     cases,
     // libraries take the room of their windows once

@@ -43,7 +43,7 @@ export async function fuzzPostgres(fuzz: Fuzz): Promise<void> {
       must(hasRestoreMarker(decodeControl(encodeRestoreMarker(input, forced), forced)), 'the marker can be set');
     },
     kinds: ['format', 'checksum', 'version-not-supported'],
-    cases: [3000, 80_000],
+    cases: [3000, 100_000],
   });
   await fuzz.run({
     name: 'WAL header',
@@ -53,7 +53,7 @@ export async function fuzzPostgres(fuzz: Fuzz): Promise<void> {
     ),
     read: input => decodeWalHeader(input, input.length % 5 === 0 ? '15' : undefined),
     kinds: ['format', 'version-not-supported'],
-    cases: [3000, 80_000],
+    cases: [4000, 100_000],
   });
   await fuzz.run({
     name: 'timeline history',
@@ -69,7 +69,7 @@ export async function fuzzPostgres(fuzz: Fuzz): Promise<void> {
       checkTimelineReachable(3, history, { timeline: 1, lsn: 0x2000000n });
     },
     kinds: ['format', 'db-mismatch'],
-    cases: [2000, 60_000],
+    cases: [1500, 80_000],
   });
   await fuzz.run({
     name: 'names of WAL',
@@ -92,7 +92,7 @@ export async function fuzzPostgres(fuzz: Fuzz): Promise<void> {
       }
     },
     kinds: ['format'],
-    cases: [2000, 60_000],
+    cases: [3000, 100_000],
   });
   await fuzz.run({
     name: 'password file',
@@ -102,7 +102,7 @@ export async function fuzzPostgres(fuzz: Fuzz): Promise<void> {
     ),
     read: input => choosePassword(input.toString(), { host: '/tmp', port: 5432, database: 'postgres', user: 'backup' }),
     kinds: [],
-    cases: [2000, 60_000],
+    cases: [1500, 80_000],
   });
 }
 
@@ -179,7 +179,7 @@ export async function fuzzConfiguration(fuzz: Fuzz): Promise<void> {
       }
     },
     kinds: ['format'],
-    cases: [2500, 90_000],
+    cases: [2000, 100_000],
   });
   await inFolder(async folder => {
     const file = join(folder, 'config');
@@ -202,7 +202,7 @@ export async function fuzzConfiguration(fuzz: Fuzz): Promise<void> {
         'param-invalid',
         'config',
       ],
-      cases: [600, 25_000],
+      cases: [500, 20_000],
     });
   });
 }
@@ -245,7 +245,7 @@ export async function fuzzBlockMaps(fuzz: Fuzz): Promise<void> {
       }
     },
     kinds: ['format'],
-    cases: [4000, 120_000],
+    cases: [4000, 150_000],
   });
 }
 
@@ -301,7 +301,7 @@ export async function fuzzSpool(fuzz: Fuzz): Promise<void> {
         }
       },
       kinds: ['format'],
-      cases: [600, 25_000],
+      cases: [400, 20_000],
     });
     await fuzz.run({
       name: 'cluster of a spool',
@@ -311,7 +311,7 @@ export async function fuzzSpool(fuzz: Fuzz): Promise<void> {
         isSpoolOf({ root, out, in: out, cluster }, { systemId: 1n, version: '15' });
       },
       kinds: ['format'],
-      cases: [200, 5000],
+      cases: [150, 5000],
     });
     await fuzz.run({
       name: 'record of dropped WAL',
@@ -340,7 +340,7 @@ export async function fuzzSpool(fuzz: Fuzz): Promise<void> {
         must(readDroppedWal(root).length > 0, 'what is recorded is there');
       },
       kinds: ['format'],
-      cases: [300, 8000],
+      cases: [150, 5000],
     });
     await fuzz.run({
       name: 'state of a prefetch',
@@ -370,7 +370,7 @@ export async function fuzzSpool(fuzz: Fuzz): Promise<void> {
         isOnList(state, segment, 16 * 1024 * 1024);
       },
       kinds: [],
-      cases: [300, 10_000],
+      cases: [250, 10_000],
     });
     await fuzz.run({
       name: 'lock file',
@@ -385,7 +385,7 @@ export async function fuzzSpool(fuzz: Fuzz): Promise<void> {
         }
       },
       kinds: [],
-      cases: [300, 15_000],
+      cases: [250, 15_000],
     });
   });
 }

@@ -113,8 +113,13 @@ function isJson(raw: string): boolean {
   }
 }
 
+/** Bytes that were changed, with the checksum that the entries now have, if they have any. */
+export function resealed(bytes: Buffer): Buffer {
+  return sealed(entriesOf(bytes.toString('latin1')), false, 'latin1');
+}
+
 /** The text with the checksum that its entries have. */
-function sealed(entries: readonly Entry[], isWrong: boolean): Buffer {
+function sealed(entries: readonly Entry[], isWrong: boolean, encoding: 'utf8' | 'latin1' = 'utf8'): Buffer {
   let text = '';
   let hashed = '{';
   let section: string | undefined;
@@ -129,7 +134,7 @@ function sealed(entries: readonly Entry[], isWrong: boolean): Buffer {
   }
   hashed += section === undefined ? '}' : '}}';
   const checksum = createHash('sha1')
-    .update(isWrong ? 'x' : hashed)
+    .update(isWrong ? 'x' : hashed, encoding)
     .digest('hex');
-  return Buffer.from(`${text}\n[backrest]\nbackrest-checksum="${checksum}"\n`);
+  return Buffer.from(`${text}\n[backrest]\nbackrest-checksum="${checksum}"\n`, encoding);
 }

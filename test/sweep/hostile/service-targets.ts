@@ -74,7 +74,7 @@ export async function fuzzServices(fuzz: Fuzz): Promise<void> {
       }
     },
     kinds: [],
-    cases: [1500, 60_000],
+    cases: [1000, 60_000],
   });
   await fuzz.run({
     name: 'key as JSON',
@@ -86,7 +86,7 @@ export async function fuzzServices(fuzz: Fuzz): Promise<void> {
     ),
     read: input => accessKeyIn(parseFields(input.toString(), 'the service'), 'Token', 'the service'),
     kinds: ['format'],
-    cases: [1500, 60_000],
+    cases: [1500, 80_000],
   });
   await fuzzTokenService(fuzz);
   await fuzzS3(fuzz);
@@ -116,7 +116,7 @@ async function fuzzTokenService(fuzz: Fuzz): Promise<void> {
         return source();
       },
       kinds: ['format', 'protocol', 'host-connect'],
-      cases: [60, 3000],
+      cases: [50, 2000],
     });
   } finally {
     service.close();
@@ -236,7 +236,7 @@ async function fuzzS3(fuzz: Fuzz): Promise<void> {
         await operation?.(storage);
       },
       kinds: ['protocol', 'host-connect', 'service', 'file-read', 'file-missing', 'file-remove', 'crypto', 'format'],
-      cases: [80, 3000],
+      cases: [50, 2000],
     });
   } finally {
     await storage.close();
