@@ -5,9 +5,12 @@ const blockSize = 64 * 1024;
 /** Plain bytes of a block here: small, so that there are several. */
 const piece = 500;
 
-/** A frame in which every block but the first begins with bytes of the one before. */
-export function linkedFrame(library: Lz4Library, content: Buffer): Buffer {
-  const header = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x44, 0x40, 0]);
+/**
+ * A frame in which blocks begin with bytes of those before them.
+ * @param isChecked with a checksum of the content
+ */
+export function linkedFrame(library: Lz4Library, content: Buffer, isChecked: boolean): Buffer {
+  const header = Buffer.from([0x04, 0x22, 0x4d, 0x18, isChecked ? 0x44 : 0x40, 0x40, 0]);
   header[6] = (library.xxhash.h32Raw(header.subarray(4, 6), 0) >>> 8) & 0xff;
   const parts: Buffer[] = [header];
   const checksum = library.xxhash.create32(0);
@@ -19,8 +22,8 @@ export function linkedFrame(library: Lz4Library, content: Buffer): Buffer {
     size.writeUInt32LE(packed.length);
     parts.push(size, packed);
   }
-  const footer = Buffer.alloc(8);
-  footer.writeUInt32LE(checksum.digest() >>> 0, 4);
+  const footer = Buffer.alloc(isChecked ? 8 : 4);
+  if (isChecked) footer.writeUInt32LE(checksum.digest() >>> 0, 4);
   return Buffer.concat([...parts, footer]);
 }
 
