@@ -2,6 +2,13 @@
 import { BackstopError } from './error.ts';
 import { type Json, type JsonObject, parseJson } from './json.ts';
 
+/** @throws format when the JSON is anything but a string; `what` names it */
+export function parseJsonString(raw: string, what: string): string {
+  const value = parseJson(raw);
+  if (typeof value !== 'string') throw new BackstopError('format', `${what} is not a string`);
+  return value;
+}
+
 /** Reads the fields of one object; `what` names it in errors, such as `backup '20261121-020956F'`. */
 export class JsonFields {
   readonly object: JsonObject;

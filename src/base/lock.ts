@@ -6,11 +6,21 @@
  * against 9 to 12 ms to load a foreign-function library.
  */
 
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { pauseThread } from './clock.ts';
 import { BackstopError, systemError, systemReason } from './error.ts';
-import { formatJson, type JsonObject, parseJson } from './json.ts';
+import { formatJson, type Json, type JsonObject, parseJson } from './json.ts';
 import { makePath } from './make-path.ts';
 
 /** What the holder of a lock tells about itself. */
@@ -114,7 +124,7 @@ export type LockState =
 export function inspectLock(path: string): LockState {
   let descriptor: number;
   try {
-    descriptor = openSync(path, 'r');
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: 'missing' };
     throw systemError(error, { other: 'file-open' }, `unable to open file '${path}' for read`);
@@ -296,12 +306,14 @@ function parseContent(text: string): LockContent | undefined {
     throw error;
   }
   const { execId, pid, pctCplt, sz, szCplt } = value ?? {};
-  if (typeof execId !== 'string' || typeof pid !== 'number') return undefined;
+  if (typeof execId !== 'string' || !isCount(pid)) return undefined;
   return {
     execId,
     pid,
-    ...(typeof pctCplt === 'number' ? { percentComplete: pctCplt } : {}),
-    ...(typeof sz === 'number' ? { size: sz } : {}),
-    ...(typeof szCplt === 'number' ? { sizeComplete: szCplt } : {}),
+    ...(isCount(pctCplt) ? { percentComplete: pctCplt } : {}),
+    ...(isCount(sz) ? { size: sz } : {}),
+    ...(isCount(szCplt) ? { sizeComplete: szCplt } : {}),
   };
 }
+
+const isCount = (value: Json | undefined): value is number => Number.isSafeInteger(value) && Number(value) >= 0;

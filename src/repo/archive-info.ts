@@ -1,9 +1,9 @@
 /** archive.info: which clusters the archive of a stanza belongs to (format, section 2.4). */
 
 import { BackstopError } from '../base/error.ts';
-import { formatJson, formatJsonString, parseJson } from '../base/json.ts';
-import { JsonFields } from '../base/json-fields.ts';
-import type { DbHistory } from './history.ts';
+import { formatJson, formatJsonString } from '../base/json.ts';
+import { JsonFields, parseJsonString } from '../base/json-fields.ts';
+import { type DbHistory, historyKeyOf } from './history.ts';
 import { InfoTextReader, InfoTextWriter } from './info-text.ts';
 
 export interface ArchiveInfo {
@@ -20,12 +20,12 @@ export function decodeArchiveInfo(bytes: Uint8Array): ArchiveInfo {
   let currentId: number | undefined;
   const history: DbHistory[] = [];
   const reader = new InfoTextReader((section, key, raw) => {
-    if (section === 'cipher' && key === 'cipher-pass') cipherPass = String(parseJson(raw));
+    if (section === 'cipher' && key === 'cipher-pass') cipherPass = parseJsonString(raw, `'${key}'`);
     if (section === 'db' && key === 'db-id') currentId = Number(raw);
     if (section === 'db:history') {
       const db = JsonFields.parse(raw, `history entry ${key}`);
       // a misnomer of the format: db-id holds the system id here
-      history.push({ id: Number(key), version: db.string('db-version'), systemId: db.bigint('db-id') });
+      history.push({ ...historyKeyOf(key, db.string('db-version')), systemId: db.bigint('db-id') });
     }
   });
   reader.push(bytes);

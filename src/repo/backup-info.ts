@@ -1,8 +1,9 @@
 /** backup.info: the complete backups of a stanza, and the clusters they belong to (format, section 2.5). */
 import { BackstopError } from '../base/error.ts';
-import { compareBytes, formatJson, formatJsonString, type Json, parseJson } from '../base/json.ts';
-import { JsonFields } from '../base/json-fields.ts';
-import type { DbHistory } from './history.ts';
+import { compareBytes, formatJson, formatJsonString, type Json } from '../base/json.ts';
+import { JsonFields, parseJsonString } from '../base/json-fields.ts';
+import { isWalName } from '../postgres/wal.ts';
+import { type DbHistory, historyKeyOf } from './history.ts';
 import { InfoTextReader, InfoTextWriter, repositoryFormat } from './info-text.ts';
 import { type BackupLabel, type BackupType, isBackupLabel } from './label.ts';
 
@@ -58,7 +59,7 @@ export function decodeBackupInfo(bytes: Uint8Array): BackupInfo {
   const history: DbHistory[] = [];
   const backups: BackupEntry[] = [];
   const reader = new InfoTextReader((section, key, raw) => {
-    if (section === 'cipher' && key === 'cipher-pass') cipherPass = String(parseJson(raw));
+    if (section === 'cipher' && key === 'cipher-pass') cipherPass = parseJsonString(raw, `'${key}'`);
     if (section === 'db' && key === 'db-id') currentId = Number(raw);
     if (section === 'db:history') history.push(decodeHistory(key, raw));
     if (section === 'backup:current') backups.push(decodeEntry(key, raw));
@@ -75,8 +76,7 @@ export function decodeBackupInfo(bytes: Uint8Array): BackupInfo {
 function decodeHistory(key: string, raw: string): DbHistory {
   const db = JsonFields.parse(raw, `history entry ${key}`);
   return {
-    id: Number(key),
-    version: db.string('db-version'),
+    ...historyKeyOf(key, db.string('db-version')),
     systemId: db.bigint('db-system-id'),
     catalogVersion: db.count('db-catalog-version'),
     controlVersion: db.count('db-control-version'),
@@ -92,14 +92,21 @@ function decodeEntry(label: string, raw: string): BackupEntry {
   }
   const optional = <K extends keyof BackupEntry>(name: K, value: BackupEntry[K] | undefined) =>
     value === undefined ? {} : { [name]: value };
+  // which WAL may go depends on them
+  const segment = (name: string): string | null => {
+    const value = entry.optional(name, entry.string);
+    if (value === undefined || isWalName(value)) return value ?? null;
+    throw new BackstopError('format', `'${name}' of backup '${label}' is not the name of a WAL segment`);
+  };
+  const prior = entry.optional('backup-prior', entry.string);
   return {
     label,
     version: entry.string('backrest-version'),
     type,
     dbId: entry.count('db-id'),
     annotations: entry.optional('backup-annotation', entry.map) ?? new Map(),
-    archiveStart: entry.optional('backup-archive-start', entry.string) ?? null,
-    archiveStop: entry.optional('backup-archive-stop', entry.string) ?? null,
+    archiveStart: segment('backup-archive-start'),
+    archiveStop: segment('backup-archive-stop'),
     ...optional('lsnStart', entry.optional('backup-lsn-start', entry.string)),
     ...optional('lsnStop', entry.optional('backup-lsn-stop', entry.string)),
     ...optional('error', entry.optional('backup-error', entry.boolean)),
@@ -109,7 +116,7 @@ function decodeEntry(label: string, raw: string): BackupEntry {
     repoSizeDelta: entry.count('backup-info-repo-size-delta'),
     ...optional('repoSizeMap', entry.optional('backup-info-repo-size-map', entry.count)),
     ...optional('repoSizeMapDelta', entry.optional('backup-info-repo-size-map-delta', entry.count)),
-    ...optional('prior', entry.optional('backup-prior', entry.string) as BackupLabel | undefined),
+    ...optional('prior', prior === undefined ? undefined : asLabel(prior)),
     reference: (entry.optional('backup-reference', entry.strings) ?? []).map(asLabel),
     timestampStart: entry.count('backup-timestamp-start'),
     timestampStop: entry.count('backup-timestamp-stop'),

@@ -7,6 +7,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { BackstopError } from '../base/error.ts';
 import { compareBytes, formatJsonString, parseJson } from '../base/json.ts';
+import { parseJsonString } from '../base/json-fields.ts';
 
 /** Format number of a repository; pgBackRest has written 5 since 2.0. */
 export const repositoryFormat = 5;
@@ -116,14 +117,14 @@ export class InfoTextReader {
 
   #text(text: string): void {
     let start = 0;
-    const all = this.#rest === '' ? text : this.#rest + text;
-    for (;;) {
-      const end = all.indexOf('\n', start);
-      if (end === -1) break;
-      this.#line(all.slice(start, end));
+    // only what is new is searched: a line may come in many pieces
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+      const line = text.slice(start, end);
+      this.#line(this.#rest === '' ? line : this.#rest + line);
+      this.#rest = '';
       start = end + 1;
     }
-    this.#rest = all.slice(start);
+    this.#rest += text.slice(start);
     if (this.#rest.length > maxLine) throw new BackstopError('format', 'line too long for an info file');
   }
 
@@ -138,13 +139,11 @@ export class InfoTextReader {
     const { key, raw } = splitEntry(line);
     if (this.#section === headerSection) {
       if (key === checksumKey) {
-        const value = parseJson(raw);
-        if (typeof value !== 'string') throw new BackstopError('format', 'the checksum is not a string');
-        this.#stated = value;
+        this.#stated = parseJsonString(raw, 'the checksum');
         return;
       }
       if (key === 'backrest-format') this.#format = Number(raw);
-      if (key === 'backrest-version') this.#version = String(parseJson(raw));
+      if (key === 'backrest-version') this.#version = parseJsonString(decode(raw), `'${key}'`);
     }
     this.#checksum.add(this.#section, key, raw);
     if (this.#section !== headerSection) this.#handler(this.#section, decode(key), decode(raw));
@@ -163,28 +162,51 @@ function decode(bytes: string): string {
   }
 }
 
+/** Longest key we accept: a path of Linux has 4096 bytes. It bounds the places where a line may be split. */
+const maxKey = 64 * 1024;
+
 /** Splits at the first `=` whose right side is JSON: file names in a manifest may hold `=`. */
 function splitEntry(line: string): { key: string; raw: string } {
   // from 1: a key has a character at least, which may be a '=' too (a database can have any name)
   const first = line.indexOf('=', 1);
   const isOnly = first === line.lastIndexOf('=');
-  for (let at = first; at > 0; at = line.indexOf('=', at + 1)) {
+  let lastControl: number | undefined;
+  for (let at = first; at > 0 && at <= maxKey; at = line.indexOf('=', at + 1)) {
+    if (!beginsLikeItEnds(line, at + 1)) continue;
     const raw = line.slice(at + 1);
     // nearly all lines: there is no other place, and who reads the value parses it
-    const isPlain = isOnly && raw.startsWith('{') && raw.endsWith('}');
-    if (isPlain || looksLikeJson(raw)) return { key: line.slice(0, at), raw };
+    if (isOnly && raw.startsWith('{') && raw.endsWith('}')) return { key: line.slice(0, at), raw };
+    // once for all places: a line of nothing but '=' would be searched again from each
+    lastControl ??= lastControlOf(line);
+    if (looksLikeJson(raw, lastControl > at)) return { key: line.slice(0, at), raw };
   }
   throw new BackstopError('format', `invalid JSON value in: ${excerpt(line)}`);
 }
 
-function looksLikeJson(raw: string): boolean {
+const closing: Readonly<Record<string, string>> = { '{': '}', '[': ']', '"': '"' };
+
+/** False where the end of the line alone tells that no JSON begins here. */
+function beginsLikeItEnds(line: string, start: number): boolean {
+  const begin = line[start];
+  if (begin === undefined || begin === '=') return false;
+  const end = closing[begin];
+  return end === undefined || line.endsWith(end) || line.charCodeAt(line.length - 1) <= 0x20;
+}
+
+/** Where the last control character stands, -1 when there is none. */
+function lastControlOf(line: string): number {
+  for (let at = line.length - 1; at >= 0; at--) if (line.charCodeAt(at) < 0x20) return at;
+  return -1;
+}
+
+function looksLikeJson(raw: string, hasControl: boolean): boolean {
   try {
     // quick and strict enough to find the split; values are read exactly by whoever needs them
     JSON.parse(raw);
     return true;
   } catch {
     // control characters stand raw in what pgBackRest writes, and only the exact reader takes them
-    if (!/[^\x20-\uffff]/.test(raw)) return false;
+    if (!hasControl) return false;
     try {
       parseJson(raw);
       return true;

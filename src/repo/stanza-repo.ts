@@ -16,8 +16,8 @@ import { archiveInfoFile, backupInfoFile, copySuffix, manifestFile } from './lay
 import type { Manifest } from './manifest/manifest.ts';
 import { copyStored, encrypted, finishSink, readStored, readStoredThrough, writeBytes, writeStored } from './stored.ts';
 
-/** An info file is small: 100,000 backups are far below. */
-const infoLimit = 1024 * 1024 * 1024;
+/** An info file is small: 100,000 backups are far below. It is read as a whole, and as text has twice that. */
+export const infoLimit = 256 * 1024 * 1024;
 
 /**
  * Half of a manifest are checksums, which nothing makes smaller: the highest level, which the reference takes, takes

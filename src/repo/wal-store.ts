@@ -224,13 +224,18 @@ export const walChecksumId = 'wal-checksum';
 /**
  * Steps from the stored bytes of an archived file to its plain ones.
  * @param passphrase cipher-pass of archive.info; absent where the repository is not encrypted
+ * @param most plain bytes that it may have, where that is known
  */
-export function walReadSteps(file: Pick<ArchivedWal, 'compression'>, passphrase: string | undefined): StepSpec[] {
+export function walReadSteps(
+  file: Pick<ArchivedWal, 'compression'>,
+  passphrase: string | undefined,
+  most = largestSegment,
+): StepSpec[] {
   const { compression } = file;
   return [
     ...(passphrase === undefined ? [] : [{ step: 'decrypt', passphrase, raw: false } as const]),
     ...(compression === undefined ? [] : [{ step: 'decompress', type: compression, raw: false } as const]),
-    { step: 'limit', max: largestSegment },
+    { step: 'limit', max: most },
     { step: 'hash', algorithm: 'sha1', id: walChecksumId },
   ];
 }

@@ -1,6 +1,7 @@
 /**
  * Moves bytes from a source through a pipeline into a sink: the only place where synchronous steps meet waiting.
  */
+import { BackstopError } from '../base/error.ts';
 import type { Emit } from '../codec/step.ts';
 import type { ByteSink, ByteSource } from './storage.ts';
 import { turnAfter } from './turns.ts';
@@ -72,7 +73,7 @@ export class MemorySink {
 
   write(chunk: Uint8Array): void {
     this.#size += chunk.length;
-    if (this.#size > this.#limit) throw new RangeError(`more than ${this.#limit} bytes`);
+    if (this.#size > this.#limit) throw new BackstopError('format', `it has more than ${this.#limit} bytes`);
     // a copy: Buffer.slice would share the memory that the emitter reuses
     this.#chunks.push(Uint8Array.from(chunk));
   }

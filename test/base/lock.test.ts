@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { acquireLock, adoptLock, inspectLock, tryLock } from '../../src/base/lock.ts';
+import { acquireLock, adoptLock, inspectLock, readLockFile, tryLock } from '../../src/base/lock.ts';
 
 let folder: string;
 let program: string;
@@ -62,6 +62,18 @@ describe('somebody who looks at a left-over file', () => {
     await look(path, 0.06);
     expect(inspectLock(path)).toEqual({ state: 'unlocked' });
     acquireLock(path, '7-abc').release();
+  });
+});
+
+describe('what a lock file says', () => {
+  it.each([
+    ['{"execId":"1-a","pid":1e999}', undefined],
+    ['{"execId":"1-a","pid":7,"sz":1e999,"szCplt":-1,"pctCplt":0.5}', { execId: '1-a', pid: 7 }],
+    ['{"execId":"1-a","pid":7,"sz":18446744073709551616,"szCplt":5}', { execId: '1-a', pid: 7, sizeComplete: 5 }],
+  ])('%s: only what is a count counts', (text, content) => {
+    const path = join(folder, 'altered.lock');
+    writeFileSync(path, text);
+    expect(readLockFile(path)).toEqual(content);
   });
 });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isKind } from '../../src/base/error.ts';
 import { bufferPool } from '../../src/codec/buffer-pool.ts';
 import { openCodecs, type StepSpec } from '../../src/codec/codecs.ts';
 import { lz4BufferSize, openLz4, openUnlz4 } from '../../src/codec/lz4.ts';
@@ -143,5 +144,15 @@ describe('a sink in memory', () => {
     chunk.fill(0);
     expect(sink.bytes().toString()).toBe('abc');
     expect(() => sink.write(Buffer.from('def'))).toThrow('more than 5 bytes');
+  });
+
+  it('says of what is too long that its format is wrong: it is no defect of ours', () => {
+    let error: unknown;
+    try {
+      new MemorySink(5).write(Buffer.alloc(6));
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(isKind(error, 'format')).toBe(true);
   });
 });

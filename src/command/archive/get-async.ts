@@ -68,6 +68,7 @@ async function fetchQueue(session: Session<'archive-get'>, paths: SpoolPaths): P
       repos,
       stanza: stanzaOf(session),
       bufferSize: Math.min(settings.values['buffer-size'], largestRead),
+      walSegmentSize,
       retry: { count: settings.values['job-retry'], interval: settings.values['job-retry-interval'] },
     } satisfies GetThreadData,
   });

@@ -14,6 +14,8 @@ export interface GetFileOptions {
   readonly codecs: Codecs;
   /** Bytes read at once. */
   readonly bufferSize: number;
+  /** Bytes of a segment of the cluster: what gives more is none of its segments. */
+  readonly walSegmentSize: number;
   readonly warn: (message: string) => void;
 }
 
@@ -63,10 +65,10 @@ async function copyFile(
   files: Storage,
   copy: ArchivedFile,
   destination: string,
-  { codecs, bufferSize }: GetFileOptions,
+  { codecs, bufferSize, walSegmentSize }: GetFileOptions,
 ): Promise<void> {
   const { repo, passphrase } = copy.source;
-  const steps: StepSpec[] = walReadSteps(copy.wal ?? {}, passphrase);
+  const steps: StepSpec[] = walReadSteps(copy.wal ?? {}, passphrase, walSegmentSize);
   await prepareSteps(steps, codecs);
   let pipeline: Pipeline | undefined;
   const open = (emit: Emit): Pipeline => {

@@ -15,6 +15,8 @@ export interface GetThreadData {
   readonly stanza: string;
   /** Bytes read at once. */
   readonly bufferSize: number;
+  /** Bytes of a segment of the cluster. */
+  readonly walSegmentSize: number;
   readonly retry: { readonly count: number; readonly interval: number };
 }
 
@@ -84,6 +86,7 @@ class GetWorker {
     const from = await getFile(await this.#files, opened, destination, name, {
       codecs: this.#codecs,
       bufferSize: this.#data.bufferSize,
+      walSegmentSize: this.#data.walSegmentSize,
       warn: message => void warnings.push(message),
     });
     return { key: from.source.repo.key, archiveId: from.archiveId, warnings };

@@ -59,8 +59,9 @@ async function getNow(
 ): Promise<boolean> {
   const { log } = session;
   try {
-    const sources = openArchiveSources(opening, (await cluster).identity);
-    const got = await getArchivedFile(session, sources, name, destination);
+    const { identity, walSegmentSize } = await cluster;
+    const sources = openArchiveSources(opening, identity);
+    const got = await getArchivedFile(session, sources, { name, destination }, walSegmentSize);
     if (got === undefined) log.info(`unable to find ${name} in the archive`);
     else log.info(`found ${name} in the ${got.source.repo.name}: ${got.archiveId} archive`);
     return got !== undefined;
@@ -73,13 +74,14 @@ async function getNow(
 async function getArchivedFile(
   { settings, log }: Session<'archive-get'>,
   sources: readonly OpeningSource[],
-  name: string,
-  destination: string,
+  { name, destination }: GetRequest,
+  walSegmentSize: number,
 ): Promise<ArchivedFile | undefined> {
   const files = await openClusterStorage({ key: 1 });
   const options = {
     codecs: openCodecs(),
     bufferSize: Math.min(settings.values['buffer-size'], largestRead),
+    walSegmentSize,
     warn: (message: string) => log.warn(message),
   };
   const search = { patience: usualPatience, warn: options.warn };

@@ -50,7 +50,7 @@ function parseState(text: string): PrefetchState | undefined {
   }
   if (typeof value !== 'object' || value === null) return undefined;
   const { boot, pid, start, first, count, missing, slow } = value as Record<string, unknown>;
-  if (typeof boot !== 'string' || typeof pid !== 'number' || !(pid > 1) || typeof count !== 'number') return undefined;
+  if (typeof boot !== 'string' || !isCount(pid) || pid < 2 || !isCount(count)) return undefined;
   if (typeof first !== 'string' || !isWalName(first)) return undefined;
   const keys = Object.entries(typeof slow === 'object' && slow !== null ? slow : {});
   return {
@@ -60,9 +60,13 @@ function parseState(text: string): PrefetchState | undefined {
     first,
     count,
     ...(typeof missing === 'string' && isWalName(missing) ? { missing } : {}),
-    slow: new Map(keys.flatMap(([key, since]) => (typeof since === 'number' ? [[Number(key), since]] : []))),
+    slow: new Map(
+      keys.flatMap(([key, since]) => (/^\d{1,3}$/.test(key) && isCount(since) ? [[Number(key), since]] : [])),
+    ),
   };
 }
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** @throws file-write */
 export function writePrefetchState(paths: SpoolPaths, { slow, ...state }: PrefetchState): void {

@@ -17,8 +17,12 @@ import { pump } from '../../storage/pump.ts';
 import type { ByteSource, Storage } from '../../storage/storage.ts';
 import type { PlainBytes } from './plain-bytes.ts';
 
-/** No sound super block is larger: the largest super block and the largest block, with what a codec adds to bytes that it cannot shrink. */
-const maxSuperBlock = 1024 * 1024 * 1024;
+/** No sound block is larger. */
+const maxBlock = 1024 * 1024 * 1024;
+
+/** Plain bytes at which a super block closes, at most: four times what the options allow. It has whole blocks. */
+const largestTarget = 64 * 1024 * 1024;
+const maxSuperBlock = (blockSize: number): number => Math.ceil(largestTarget / blockSize) * blockSize;
 
 export interface BlockFile {
   readonly path: string;
@@ -75,7 +79,7 @@ export interface RestoredBlocks {
 /** Writes the blocks that are missing. The caller checks the whole file and commits it. */
 export async function restoreBlocks(file: BlockFile, restore: BlockRestore): Promise<RestoredBlocks> {
   const { blockSize, size, stored } = file;
-  if (blockSize > maxSuperBlock) throw new BackstopError('format', `blocks of ${blockSize} bytes are too large`);
+  if (blockSize > maxBlock) throw new BackstopError('format', `blocks of ${blockSize} bytes are too large`);
   const whole = stored.isWhole ? await readBytes(stored.source, stored.size) : undefined;
   const mapSource =
     whole === undefined ? stored.source : bytesSource(whole.subarray(Math.max(0, whole.length - file.mapSize)));
@@ -106,7 +110,7 @@ export async function restoreBlocks(file: BlockFile, restore: BlockRestore): Pro
     if (!file.delta || writer.size > size) writer.truncate(file.delta ? size : 0);
     let nextFar = 0;
     for (const [index, read] of reads.entries()) {
-      if (read.superSize > maxSuperBlock) throw new BackstopError('format', 'a super block is too large');
+      if (read.superSize > maxSuperBlock(blockSize)) throw new BackstopError('format', 'a super block is too large');
       const place = places[index];
       if (place === undefined) throw new BackstopError('assert', 'a super block without a place');
       const at = place.offset - stored.offset;

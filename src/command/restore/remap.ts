@@ -53,7 +53,7 @@ function remapTablespaces(manifest: Manifest, { tablespaceMap, tablespaceMapAll,
     unused.delete(String(id));
     if (name !== undefined) unused.delete(name);
     const path =
-      byName ?? byId ?? (tablespaceMapAll === undefined ? undefined : `${tablespaceMapAll}/${name ?? `ts${id}`}`);
+      byName ?? byId ?? (tablespaceMapAll === undefined ? undefined : below(tablespaceMapAll, name ?? `ts${id}`));
     if (path === undefined || path === target.path) continue;
     info(`map tablespace '${target.name}' to '${path}'`);
     replace(manifest, index, { ...target, path });
@@ -65,6 +65,16 @@ function remapTablespaces(manifest: Manifest, { tablespaceMap, tablespaceMapAll,
       hint: 'info with option set lists the tablespaces of a backup.',
     });
   }
+}
+
+/** The place of a tablespace in a directory for all of them. A name may have slashes, but must not lead out of it. */
+function below(directory: string, name: string): string {
+  if (!name.split('/').some(part => part === '' || part === '.' || part === '..') && !name.includes('\0')) {
+    return `${directory}/${name}`;
+  }
+  throw new BackstopError('tablespace-map', `tablespace '${name}' cannot be put into '${directory}' under its name`, {
+    hint: 'give it a place with option tablespace-map.',
+  });
 }
 
 function remapLinks(manifest: Manifest, { linkMap, linkAll, info, warn }: RemapOptions): void {

@@ -8,12 +8,9 @@ import { isSameDb } from '../../repo/history.ts';
 import { archiveInfoFile, backupInfoFile, copySuffix } from '../../repo/layout.ts';
 import { begun } from '../../repo/object-store.ts';
 import { checkInfoPair } from '../../repo/stanza-database.ts';
-import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { infoLimit, type StanzaRepo } from '../../repo/stanza-repo.ts';
 import { readStored, readStoredThrough } from '../../repo/stored.ts';
 import { UnreachableError } from '../../storage/unreachable.ts';
-
-/** An info file of 100,000 backups is far below. */
-const infoLimit = 1024 * 1024 * 1024;
 
 /** A file, or what kept it from being read, and the SHA-1 of its decrypted bytes. */
 type Loaded<T> = { readonly value: T; readonly checksum: string } | { readonly error: BackstopError };

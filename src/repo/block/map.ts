@@ -133,7 +133,8 @@ export function encodeBlockMap(items: readonly BlockItem[], blockSize: number): 
     const first = runs[at] as Run;
     const { reference } = first.item;
     let end = at + 1;
-    while (end < runs.length && runs[end]?.item.reference === reference) end++;
+    // in a group only the first super block can be elsewhere than behind the one before
+    while (end < runs.length && runs[end]?.item.reference === reference && isBehind(runs[end - 1], runs[end])) end++;
     let state = states.get(reference);
     let head = reference * 8 + (end === runs.length ? last : 0);
     let continuing = false;
@@ -184,6 +185,10 @@ export function encodeBlockMap(items: readonly BlockItem[], blockSize: number): 
     at = end;
   }
   return output.take();
+}
+
+function isBehind(before: Run | undefined, run: Run | undefined): boolean {
+  return before !== undefined && run !== undefined && run.item.offset === before.item.offset + before.item.size;
 }
 
 function writeTotal(output: MapOutput, block: number, pointer: number, count: number): void {

@@ -329,12 +329,14 @@ export class FileTable {
     return undefined;
   }
 
-  /** Sorts by the bytes of the names and drops the files that `keep` refuses. Indexes change. */
-  sort(keep?: (index: number) => boolean): void {
+  /**
+   * Sorts by the bytes of the names and drops the files that `keep` refuses. Indexes change.
+   * @returns a file that has the name of the one before it, if there is one
+   */
+  sort(keep?: (index: number) => boolean): number | undefined {
     if (keep !== undefined) this.#keepOnly(keep);
-    let sorted = true;
-    for (let i = 1; sorted && i < this.#length; i++) sorted = this.#name.compareRows(i - 1, i) <= 0;
-    if (sorted) return;
+    const { sorted, twin } = this.#look();
+    if (sorted) return twin;
     const order = Array.from({ length: this.#length }, (_, index) => index);
     order.sort((a, b) => this.#name.compareRows(a, b));
     // in place, row by row around each cycle of the order: a copy of the table would be as large as the table
@@ -352,6 +354,18 @@ export class FileTable {
       order[to] = -1;
     }
     this.#pageErrors.delete(spare);
+    return this.#look().twin;
+  }
+
+  /** Whether names come in their order, and whether one comes twice, as far as they do. */
+  #look(): { readonly sorted: boolean; readonly twin?: number } {
+    let twin: number | undefined;
+    for (let i = 1; i < this.#length; i++) {
+      const order = this.#name.compareRows(i - 1, i);
+      if (order > 0) return { sorted: false };
+      if (order === 0) twin ??= i;
+    }
+    return { sorted: true, ...(twin === undefined ? {} : { twin }) };
   }
 
   #keepOnly(keep: (index: number) => boolean): void {

@@ -3,6 +3,7 @@ import { BackstopError } from '../../base/error.ts';
 import { keepHeapsSmall } from '../../base/heap.ts';
 import { parseJson } from '../../base/json.ts';
 import { JsonFields } from '../../base/json-fields.ts';
+import { isWalName } from '../../postgres/wal.ts';
 import { InfoTextReader } from '../info-text.ts';
 import { type BackupLabel, isBackupLabel } from '../label.ts';
 import { FileTable, type PageErrors } from './file-table.ts';
@@ -21,6 +22,11 @@ interface Owned {
   mode?: number;
 }
 
+/** What blocks of a file can be: what the digest of a block has, and more than any table of sizes gives. */
+const maxBlock = 1024 * 1024 * 1024;
+const maxBlockChecksum = 16;
+const defaultBlockChecksum = 6;
+
 /** Takes the bytes of a manifest in pieces; end() gives the model. */
 export class ManifestReader {
   readonly #text: InfoTextReader;
@@ -33,6 +39,7 @@ export class ManifestReader {
   /** Tablespaces that files and paths lie in, whether there is such a target or not. */
   readonly #tablespaces = new Set<string>();
   #annotations: ReadonlyMap<string, string> = new Map();
+  #bytes = 0;
 
   constructor() {
     keepHeapsSmall();
@@ -49,7 +56,8 @@ export class ManifestReader {
     const files = this.#defaultsOf('target:file:default');
     this.#files.setDefaults({ user: files.user, group: files.group, mode: files.mode ?? 0o600 });
     // a manifest is written in order; one that is not is put in order, because find() depends on it
-    this.#files.sort();
+    const twin = this.#files.sort();
+    if (twin !== undefined) throw new BackstopError('format', `manifest holds file '${this.#files.name(twin)}' twice`);
     const paths = this.#defaultsOf('target:path:default');
     const links = this.#links.length === 0 ? paths : this.#defaultsOf('target:link:default');
     const manifest: Manifest = {
@@ -127,6 +135,9 @@ export class ManifestReader {
       throw new BackstopError('format', `target '${name}' has an invalid file name '${file}'`);
     }
     const tablespaceId = target.optional('tablespace-id', target.string);
+    if (tablespaceId !== undefined && !/^[1-9]\d{0,9}$/.test(tablespaceId)) {
+      throw new BackstopError('format', `target '${name}' has an invalid tablespace id '${tablespaceId}'`);
+    }
     const tablespaceName = target.optional('tablespace-name', target.string);
     this.#targets.push({
       name,
@@ -151,11 +162,22 @@ export class ManifestReader {
     const checksumPage = file.optional('checksum-page', file.boolean);
     const pageErrors = file.object['checksum-page-error'];
     const blockSize = (file.optional('bi', file.count) ?? 0) * 8192;
+    const blockChecksumSize = blockSize === 0 ? 0 : (file.optional('bic', file.count) ?? defaultBlockChecksum);
+    if (blockSize > maxBlock || (blockSize > 0 && (blockChecksumSize < 1 || blockChecksumSize > maxBlockChecksum))) {
+      throw new BackstopError('format', `file '${name}' has blocks or checksums of blocks of an invalid size`);
+    }
+    const sizeOriginal = file.optional('szo', file.count) ?? size;
+    const sizeRepo = file.optional('repo-size', file.count) ?? size;
+    const blockMapSize = file.optional('bim', file.count) ?? 0;
+    // so that all sums of sizes are exact
+    this.#bytes += size + sizeOriginal + sizeRepo + blockMapSize;
+    if (!Number.isSafeInteger(this.#bytes))
+      throw new BackstopError('format', 'manifest holds files of an impossible size');
     this.#files.add({
       name,
       size,
-      sizeOriginal: file.optional('szo', file.count) ?? size,
-      sizeRepo: file.optional('repo-size', file.count) ?? size,
+      sizeOriginal,
+      sizeRepo,
       timestamp: file.integer('timestamp'),
       ...(checksum === undefined ? {} : { checksum }),
       ...(checksumRepo === undefined ? {} : { checksumRepo }),
@@ -165,8 +187,8 @@ export class ManifestReader {
       bundleId: file.optional('bni', file.count) ?? 0,
       bundleOffset: file.optional('bno', file.count) ?? 0,
       blockSize,
-      blockChecksumSize: blockSize === 0 ? 0 : (file.optional('bic', file.count) ?? 6),
-      blockMapSize: file.optional('bim', file.count) ?? 0,
+      blockChecksumSize,
+      blockMapSize,
       ...owned(file),
     });
   }
@@ -209,7 +231,12 @@ export class ManifestReader {
       return value === undefined ? {} : { [name]: value };
     };
     const standby = option.optional('option-backup-standby', option.boolean);
-    const level = option.optional('option-compress-level', (key: string) => Number(option.bigint(key)));
+    const level = option.optional('option-compress-level', option.integer);
+    const segment = (name: string, key: string) => {
+      const value = backup.optional(key, backup.string);
+      if (value === undefined || isWalName(value)) return value === undefined ? {} : { [name]: value };
+      throw new BackstopError('format', `'${key}' of the manifest is not the name of a WAL segment`);
+    };
     const cipherPass = this.#section('cipher');
     return {
       label,
@@ -219,8 +246,8 @@ export class ManifestReader {
       timestampStart: backup.count('backup-timestamp-start'),
       timestampCopyStart: backup.count('backup-timestamp-copy-start'),
       timestampStop: backup.optional('backup-timestamp-stop', backup.count) ?? 0,
-      ...optional('archiveStart', 'backup-archive-start'),
-      ...optional('archiveStop', 'backup-archive-stop'),
+      ...segment('archiveStart', 'backup-archive-start'),
+      ...segment('archiveStop', 'backup-archive-stop'),
       ...optional('lsnStart', 'backup-lsn-start'),
       ...optional('lsnStop', 'backup-lsn-stop'),
       bundle: backup.optional('backup-bundle', backup.boolean) ?? false,

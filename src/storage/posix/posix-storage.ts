@@ -133,7 +133,8 @@ class PosixStorage implements Storage {
     const path = this.#base + relative;
     let descriptor: number;
     try {
-      descriptor = openSync(path, constants.O_RDONLY);
+      // whoever put a pipe here must not make us wait for its writer
+      descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT' || code === 'ENOTDIR') {

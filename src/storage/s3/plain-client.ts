@@ -239,11 +239,23 @@ function partList({ Parts }: NonNullable<PlainInput['MultipartUpload']>): Reques
 
 /** The text of the first element of this name, whatever its namespace is called. */
 function field(content: string, name: string): string | undefined {
-  const element = new RegExp(`<(?:\\w+:)?${name}(?:/>|>(?:<!\\[CDATA\\[(.*?)\\]\\]>|([^<]*))</)`, 's').exec(content);
-  if (element === null) return undefined;
-  const [, verbatim, text = ''] = element;
-  return verbatim ?? decodeEntities(text);
+  // no pattern looks for the end: each of many starts without one would have all of the rest searched
+  for (const { index, 0: start, 1: empty } of content.matchAll(new RegExp(`<(?:\\w{1,64}:)?${name}(/)?>`, 'g'))) {
+    if (empty !== undefined) return '';
+    const from = index + start.length;
+    const isVerbatim = content.startsWith(verbatimStart, from);
+    const end = isVerbatim ? content.indexOf(verbatimEnd, from) : content.indexOf('<', from);
+    if (end < 0) return undefined;
+    if (isVerbatim && content.startsWith('</', end + verbatimEnd.length)) {
+      return content.slice(from + verbatimStart.length, end);
+    }
+    if (!isVerbatim && content[end + 1] === '/') return decodeEntities(content.slice(from, end));
+  }
+  return undefined;
 }
+
+const verbatimStart = '<![CDATA[';
+const verbatimEnd = ']]>';
 
 /** What an answer with a status of 300 or more says, as the SDK would throw it. */
 async function failureOf(answer: IncomingMessage): Promise<Error> {

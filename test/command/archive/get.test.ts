@@ -131,11 +131,11 @@ describe('a damaged file', () => {
   test('that would grow without end is stopped', async () => {
     const bed = await makeBed();
     bed.segment(segment);
-    // 1 GiB and a bit of zeros, one member
+    // 1 GiB and a bit of zeros, one member; the cluster's segments have 1 MiB
     const bomb = gzipSync(Buffer.alloc(1024 * 1024 * 1024 + 4096), { level: 1 });
     bed.write(`repo1/archive/demo/15-1/${folder}/${segment}-${'c'.repeat(40)}.gz`, bomb);
     const { code, output } = await bed.get(segment, destination);
-    expect(output).toContain('data is larger than the 1073741824 bytes');
+    expect(output).toContain('data is larger than the 1048576 bytes');
     expect(code).toBe(29);
     expect(readdirSync(join(bed.dataDirectory, 'pg_wal')).filter(name => name.endsWith('.tmp'))).toEqual([]);
   });
@@ -252,6 +252,7 @@ test('a restored cluster must have its backup_label', async () => {
 test('a get that is killed leaves no file that PostgreSQL would take; the next one succeeds', async () => {
   const bed = await makeBed();
   const size = 16 * 1024 * 1024;
+  bed.writeControl({ walSegmentSize: size });
   const content = bed.segment(segment, 1, { segmentSize: size }, size);
   await bed.push(`pg_wal/${segment}`, ['--compress-type=bz2']);
   let pid = 0;

@@ -50,6 +50,7 @@ async function fetchQueue(count: number, clock: Clock = systemClock, log: Log = 
     repos: settings,
     stanza: 'demo',
     bufferSize: mebibyte,
+    walSegmentSize: mebibyte,
     retry: { count: 0, interval: 0 },
   };
   const state: PrefetchState = {

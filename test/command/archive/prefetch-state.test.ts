@@ -1,6 +1,6 @@
 /** Who is at work for archive-get, and who is not. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -30,6 +30,29 @@ const mine: PrefetchState = {
   count: 8,
   slow: new Map([[2, 1000]]),
 };
+
+test.each([
+  ['"pid":1e999', /"pid":\d+/],
+  ['"pid":77.5', /"pid":\d+/],
+  ['"count":1e999', /"count":\d+/],
+  ['"count":-1', /"count":\d+/],
+])('a state with %s is none', (text, from) => {
+  const paths = { ...spoolPaths(folder, 'demo'), root: folder };
+  writePrefetchState(paths, mine);
+  const good = readFileSync(join(folder, 'prefetch'), 'utf8');
+  writeFileSync(join(folder, 'prefetch'), good.replace(from, text));
+  expect(readPrefetchState(paths)).toBeUndefined();
+});
+
+test('what a state says of slow repositories can be written again, whatever it was', () => {
+  const paths = { ...spoolPaths(folder, 'demo'), root: folder };
+  writePrefetchState(paths, mine);
+  const good = readFileSync(join(folder, 'prefetch'), 'utf8');
+  writeFileSync(join(folder, 'prefetch'), good.replace('{"2":1000}', '{"1":1.5,"2":1000,"x":1,"3":1e999}'));
+  const state = readPrefetchState(paths);
+  expect(state?.slow).toEqual(new Map([[2, 1000]]));
+  writePrefetchState(paths, state ?? mine);
+});
 
 test('the process that wrote the state is at work, and not another one that has its number now', () => {
   const paths = { ...spoolPaths(folder, 'demo'), root: folder };

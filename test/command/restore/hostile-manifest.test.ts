@@ -2,11 +2,22 @@
  * Manifests that somebody wrote who wants a restore to write, or remove, outside of its target. Their checksums are right:
  * whoever can write into a repository can compute them.
  */
-import { existsSync, linkSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { encodeBlockMap } from '../../../src/repo/block/map.ts';
 import type { Manifest } from '../../../src/repo/manifest/manifest.ts';
-import { BackupBed, type BackupBedOptions, photograph } from './backup-bed.ts';
+import { BackupBed, type BackupBedOptions, bedLabel, fileOf, photograph, sha1 } from './backup-bed.ts';
 
 let bed: BackupBed;
 afterEach(() => bed?.dispose());
@@ -167,6 +178,74 @@ describe('a link of the manifest', () => {
       expect(result.output).toContain("link 'linked' destination");
       bed.dispose();
     }
+  });
+});
+
+describe('the name of a tablespace', () => {
+  const tablespace = (name: string) =>
+    target({ name: 'pg_tblspc/16384', type: 'link', path: '/nowhere', tablespaceId: 16384, tablespaceName: name });
+
+  it.each(['../outside/x', '..', 'a/../../outside', '/outside', ''])(
+    '%j does not lead out of the directory for all tablespaces',
+    async name => {
+      await make({ forge: tablespace(name) });
+      const before = photograph(bed.folder);
+      const result = await bed.restore(`--tablespace-map-all=${bed.folder}/all`);
+      expect(result.code).toBe(76);
+      expect(result.output).toContain('HINT: give it a place with option tablespace-map.');
+      expect(photograph(bed.folder)).toEqual(before);
+    },
+  );
+
+  it('may have a slash in it', async () => {
+    await make({ forge: tablespace('a/b') });
+    expect(await bed.restore(`--tablespace-map-all=${bed.folder}/all`)).toMatchObject({ code: 0 });
+    expect(readlinkSync(join(bed.target, 'pg_tblspc/16384'))).toBe(`${bed.folder}/all/a/b`);
+  });
+});
+
+describe('a super block', () => {
+  it('that is larger than any backup makes it is not decompressed: its size is that of the map, not of the file', async () => {
+    await make({ compressType: 'zst' });
+    const name = 'pg_data/base/5/9';
+    const superSize = 512 * 1024 * 1024;
+    const stored = await bed.encode(Buffer.alloc(superSize));
+    const block = { reference: 0, bundleId: 0, offset: 0, size: stored.length, superSize, block: 0 };
+    const map = encodeBlockMap([{ ...block, checksum: Buffer.alloc(6) }], 8192);
+    const bytes = Buffer.concat([stored, map]);
+    writeFileSync(bed.inRepo(`backup/demo/${bedLabel}/${name}.pgbi`), bytes);
+    const manifest = await bed.repo.loadManifest(bedLabel, undefined);
+    const entry = fileOf(name, 8192, sha1(Buffer.alloc(8192)), bytes, bed.user.name);
+    manifest.files.add({ ...entry, blockSize: 8192, blockChecksumSize: 6, blockMapSize: map.length });
+    manifest.files.sort();
+    for (const copy of ['', '.copy']) {
+      await bed.repo.writeManifest(manifest, `/backup/demo/${bedLabel}/backup.manifest${copy}`, undefined, '2.59.1');
+    }
+    bed.own();
+    const result = await bed.restore();
+    expect(result.output).toContain('a super block is too large');
+    expect(result.code).toBe(29);
+    expect(bed.canStart).toBe(false);
+  });
+});
+
+describe('a file of a size that no file has', () => {
+  it('that is to be zeros fails, and says which', async () => {
+    const name = 'pg_data/base/16384/1';
+    await make({
+      files: { 'pg_data/base/16384/PG_VERSION': Buffer.from('15\n'), [name]: Buffer.alloc(8192) },
+      forge: manifest => {
+        path('pg_data/base/16384')(manifest);
+        manifest.databases.push({ name: 'big', id: 16384, lastSystemId: 5 });
+        const index = manifest.files.find(name) ?? manifest.files.length - 1;
+        manifest.files.set(index, { ...manifest.files.get(index), size: 2 ** 52 });
+      },
+    });
+    const result = await bed.restore('--db-exclude=big');
+    // XFS has holes of that size
+    if (result.code === 0) return;
+    expect(result.code).toBe(64);
+    expect(result.output).toContain(`unable to set the size of file '${bed.target}/base/16384/1'`);
   });
 });
 

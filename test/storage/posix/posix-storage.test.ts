@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +35,11 @@ describe('files on this host', () => {
     await put(openPosixStorage({ label: 'pg1' }), `${base}/x`, 'x');
     expect((await readAll(open(), '/x')).toString()).toBe('x');
     expect(await openPosixStorage({ label: 'pg1' }).info('/')).toMatchObject({ type: 'path' });
+  });
+
+  it('that are pipes cannot be read: nobody waits for the writer', async () => {
+    execFileSync('mkfifo', [join(base, 'pipe')]);
+    await expectKind('file-read', () => readAll(open(), '/pipe'));
   });
 
   it('have the modes that were asked for', async () => {

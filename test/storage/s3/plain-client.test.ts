@@ -100,6 +100,42 @@ test('an error with status 200 and a tag is no success of a write', async () => 
   expect(count).toBe(2);
 });
 
+test.each([
+  ['many beginnings of a text that never ends', '<Code><![CDATA['.repeat(200_000)],
+  ['many beginnings of an element', '<Code>'.repeat(500_000)],
+  ['a long name of a namespace', `<${'x'.repeat(2_000_000)}:Code>a</Code>`],
+])('an error of %s is understood as far as it goes', async (_, content) => {
+  const { storage } = await open((request, response) => {
+    request.resume();
+    response.writeHead(403).end(`<Error>${content}`);
+  });
+  const begun = process.cpuUsage();
+  await expect(storage.list('/folder')).rejects.toThrow('403');
+  const { user } = process.cpuUsage(begun);
+  // where it is looked for from each beginning, that takes minutes
+  expect(user).toBeLessThan(10_000_000);
+});
+
+test.each([
+  ['<Error><Code>A</Code><Message>b &lt;c&gt;</Message></Error>', 'A: b <c>'],
+  [
+    '<s:Error xmlns:s="x"><s:Code><![CDATA[A]]></s:Code><s:Message><![CDATA[b <c> &amp;]]></s:Message></s:Error>',
+    'UnknownError',
+  ],
+  [
+    '<Error xmlns="x"><s:Code><![CDATA[A]]></s:Code><s:Message><![CDATA[b <c> &amp;]]></s:Message></Error>',
+    'A: b <c> &amp;',
+  ],
+  ['<Error><Code/><Message>b</Message></Error>', ': b'],
+  ['<Error><Code>A<b/></Code><Code>B</Code><Message></Message></Error>', 'B'],
+])('the error %s is told', async (content, told) => {
+  const { storage } = await open((request, response) => {
+    request.resume();
+    response.writeHead(403).end(content);
+  });
+  await expect(storage.list('/folder')).rejects.toThrow(told === 'UnknownError' ? '403' : `\n${told}`);
+});
+
 test('what waits for a free connection fails at the end, as what is under way', async () => {
   let count = 0;
   const { storage } = await open(request => {

@@ -74,13 +74,13 @@ export class Sweep {
 
   /**
    * Prints the tally, and keeps it in `.test/sweep/NAME.json`. Call it when all is done.
-   * @param part of a sweep in several files, which run at the same time: the tally is then in `NAME-PART.json`
+   * @param part of a sweep that is several test files, each with a tally of its own: `NAME-PART.json`
    */
   report(part?: string): void {
-    const name = part === undefined ? this.name : `${this.name}-${part}`;
     const kinds = Object.fromEntries([...this.#counts].sort(([a], [b]) => a.localeCompare(b)));
     const folder = join(projectRoot(), '.test', 'sweep');
     mkdirSync(folder, { recursive: true });
+    const name = part === undefined ? this.name : `${this.name}-${part}`;
     const text = { sweep: name, seed: this.seed, full: isFullSweep(), cases: this.cases, kinds };
     writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(text, undefined, 2)}\n`);
     console.log(`sweep ${name}: ${this.cases} cases, seed ${this.seed}`);
