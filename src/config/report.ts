@@ -5,6 +5,7 @@ import { readConfigFiles } from './config-file.ts';
 import { environmentPrefix, readEnvironment, writtenName } from './environment.ts';
 import { isRedacted } from './option.ts';
 import { findOption } from './option-name.ts';
+import { quoteName } from './quote.ts';
 import { optionRepeats, optionRule } from './table.ts';
 import { withoutPassword } from './values.ts';
 
@@ -47,7 +48,7 @@ export function configReport(argv: readonly string[], environment: NodeJS.Proces
         : Object.fromEntries(
             [...ini].map(([section, options]) => [
               section,
-              Object.fromEntries([...options].map(([key, texts]) => [key, reported(key, texts, texts)])),
+              Object.fromEntries([...options].map(([key, texts]) => [quoteName(key), reported(key, texts, texts)])),
             ]),
           ),
   };
