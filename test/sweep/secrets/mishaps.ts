@@ -11,7 +11,7 @@ export interface Mishap {
   readonly what: string;
   readonly run: SecretRun;
   /** Undoes what was done to the bed. */
-  readonly after?: () => void;
+  readonly undo?: () => void;
 }
 
 /** The commands that look into a repository, and leave it as it is when they cannot. */
@@ -153,7 +153,7 @@ function damaged(bed: SecretBed, path: string): Mishap {
     }
   };
   turn();
-  return { what: `damage in ${path}`, run: {}, after: turn };
+  return { what: `damage in ${path}`, run: {}, undo: turn };
 }
 
 /** What a service or a proxy in its place makes of a request that it repeats. */
@@ -176,7 +176,7 @@ export const echoMishaps = echoes.map(([what, status, form]) => async (bed: Secr
   return {
     what: `a service that answers with what it was sent, as ${what}`,
     run: bucket(bed, service.url),
-    after: () => service.close(),
+    undo: () => service.close(),
   };
 });
 
@@ -188,7 +188,7 @@ export async function silentService(bed: SecretBed): Promise<Mishap & { readonly
     what: 'a service that is silent',
     run: { ...run, options: { ...run.options, 'io-timeout': '3s' } },
     asked: () => service.requests.length,
-    after: () => service.close(),
+    undo: () => service.close(),
   };
 }
 

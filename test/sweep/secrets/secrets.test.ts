@@ -5,22 +5,27 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requireCompat } from '../../support/real-pgbackrest.ts';
 import { s3Lab } from '../../support/s3/lab.ts';
 import { requireS3Server } from '../../support/s3/radosgw.ts';
 import { Injector } from '../../support/sweep/injector.ts';
 import { isFullSweep, Sweep, shortOrFull } from '../../support/sweep/sweep.ts';
+import { unprivilegedUser } from '../../support/unprivileged.ts';
+import { runnableProject } from '../../support/unprivileged-project.ts';
 import { BucketPart } from './bucket-part.ts';
 import { Canaries, describeSightings } from './canary.ts';
 import { ChangedInfo } from './changed-info.ts';
 import { beginning, change, end, help, learnPassphrases, middle, type Step } from './life.ts';
 import { defects, echoMishaps, forgetRestored, lookers, type Mishap, plainMishaps, silentService } from './mishaps.ts';
 import { commandLines, lines, variables } from './misplaced.ts';
+import { modesOf } from './modes-part.ts';
 import { SecretBed, type Way, ways } from './secret-bed.ts';
 import { type PasswordPlace, passwordPlaces, ServerPart } from './server-part.ts';
 import { told } from './told.ts';
 import { straceProblem } from './watched-run.ts';
 
 const sweep = new Sweep('secrets');
+const real = requireCompat();
 afterAll(() => sweep.report());
 if (straceProblem !== undefined) console.log(`test/sweep/secrets: ${straceProblem}`);
 
@@ -63,7 +68,7 @@ describe('a stanza with two encrypted repositories', () => {
   });
 
   /** What can go wrong meets each command in the long form, and one of them in the short one. */
-  async function meet({ what, run, after }: Mishap, count = 1): Promise<void> {
+  async function meet({ what, run, undo }: Mishap, count = 1): Promise<void> {
     try {
       const chosen = isFullSweep() ? lookers : Array.from({ length: count }, () => sweep.random.pick(lookers));
       for (const [command, args] of chosen) {
@@ -76,7 +81,7 @@ describe('a stanza with two encrypted repositories', () => {
         });
       }
     } finally {
-      after?.();
+      undo?.();
     }
   }
 
@@ -135,7 +140,7 @@ describe('a stanza with two encrypted repositories', () => {
 
   it('gets signals, and is asked for a report', async () => {
     for (const signal of ['SIGUSR1', 'SIGUSR2', 'SIGTERM'] as const) {
-      const { what, run, asked, after } = await silentService(bed);
+      const { what, run, asked, undo } = await silentService(bed);
       try {
         await sweep.case(`${what}, ${signal}`, async () => {
           sweep.tried('signals');
@@ -160,7 +165,7 @@ describe('a stanza with two encrypted repositories', () => {
           expect(readdirSync(reports).length - before).toBe(signal === 'SIGUSR2' ? 1 : 0);
         });
       } finally {
-        after?.();
+        undo?.();
       }
     }
     bed.lookAtAll();
@@ -228,6 +233,20 @@ describe('secrets that are where they do not belong', () => {
     sweep.tried('misplaced: run');
     await bed.start(what, ['--no-config', ...base, 'restore'], { env: make(bed.canaries.make(what)) });
   });
+});
+
+describe.skipIf(real === undefined)('modes', () => {
+  const project = runnableProject(unprivilegedUser());
+  afterAll(() => project.remove());
+  const all = ['000', '022', '077'].flatMap(umask => [true, false].map(neutral => ({ umask, neutral })));
+
+  it.each(shortOrFull([sweep.random.pick(all)], all))(
+    'are those of the real tool, under $umask, neutral $neutral',
+    async one => {
+      sweep.tried('modes');
+      expect(await modesOf(project.command, one)).toEqual(await modesOf([real?.path ?? ''], one));
+    },
+  );
 });
 
 describe('a server that wants a password', () => {
