@@ -66,7 +66,11 @@ function reported(written: string, texts: readonly string[], list: readonly stri
   // nothing is told of the value: it may be meant for a secret whose name is misspelt
   if (found === undefined) return { warn: 'invalid option' };
   const rule = optionRule(found.name);
-  const val = optionRepeats(rule) ? list.map(withoutPassword) : isRedacted(rule) ? `<${written}>` : (texts[0] ?? '');
+  const val = optionRepeats(rule)
+    ? list.map(withoutPassword)
+    : isRedacted(rule)
+      ? `<${written}>`
+      : withoutPassword(texts[0] ?? '');
   if (!found.negated && !found.reset) return { val };
   return { val, warn: `invalid ${found.negated ? 'negate' : 'reset'} option` };
 }

@@ -86,6 +86,9 @@ describe('passwords in a connection', () => {
     ['postgresql://db/x?user=me&password=a', 'postgresql://db/x?user=me&password=<redacted>'],
     ['sslpassword=a sslmode=require', 'sslpassword=<redacted> sslmode=require'],
     ['postgresql://me:secret@db/x', 'postgresql://me:<redacted>@db/x'],
+    ['https://me:secret@minio:9000', 'https://me:<redacted>@minio:9000'],
+    ['https://me:se/cret@minio:9000', 'https://me:<redacted>@minio:9000'],
+    ['http://minio:9000/a@b', 'http://minio:9000/a@b'],
     ['/var/lib/password', '/var/lib/password'],
     ['restore_command=cp /a/%f %p', 'restore_command=cp /a/%f %p'],
   ])('%s', (text, shown) => expect(withoutPassword(text)).toBe(shown));

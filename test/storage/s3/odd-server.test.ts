@@ -147,12 +147,13 @@ describe('an answer that repeats what was sent', () => {
         token,
       },
     });
-    for (const work of [storage.read('/file'), storage.list('/folder'), storage.info('/file')]) {
-      const told = await Promise.resolve(work).then(
-        () => '',
-        (error: { text: string; stack: string }) => error.text,
-      );
-      for (const secret of ['AKIAEXAMPLEKEY', token, customerKey, 'top-secret']) expect(told).not.toContain(secret);
+    const works: (() => Promise<unknown>)[] = [
+      () => storage.list('/folder'),
+      ...(status === 200 ? [] : [async () => storage.read('/file'), () => storage.info('/file')]),
+    ];
+    for (const work of works) {
+      const { text } = await failure(work());
+      for (const secret of ['AKIAEXAMPLEKEY', token, customerKey, 'top-secret']) expect(text).not.toContain(secret);
     }
   });
 });

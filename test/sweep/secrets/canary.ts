@@ -28,7 +28,10 @@ const shortestWord = 8;
 
 export class Canaries {
   readonly #random: Random;
-  readonly #needles: Needle[] = [];
+  /** By their first four bytes. */
+  readonly #needles = new Map<number, Needle[]>();
+  /** Whether there can be one with such a beginning: a thousand needles are to be looked for in one go. */
+  readonly #beginnings = new Uint8Array(1 << 16);
 
   constructor(random: Random) {
     this.#random = random;
@@ -59,11 +62,20 @@ export class Canaries {
   /** All secrets that are in the text. */
   find(text: Uint8Array): Sighting[] {
     const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
-    return this.#needles.flatMap(({ secret, form, bytes: needle }) => {
-      const at = bytes.indexOf(needle);
-      if (at < 0) return [];
+    const found = new Map<Needle, number>();
+    let key = 0;
+    for (let at = 0; at < bytes.length; at++) {
+      key = (key << 8) | (bytes[at] ?? 0);
+      if (this.#beginnings[hash(key)] === 0) continue;
+      for (const needle of this.#needles.get(key) ?? []) {
+        const start = at - 3;
+        if (!found.has(needle) && needle.bytes.compare(bytes, start, start + needle.bytes.length) === 0)
+          found.set(needle, start);
+      }
+    }
+    return [...found].map(([{ secret, form }, at]) => {
       const context = bytes.toString('latin1', Math.max(0, at - 80), at + 80).replace(/[^\x20-\x7e\n]/g, '?');
-      return [{ secret, form, context }];
+      return { secret, form, context };
     });
   }
 
@@ -72,8 +84,12 @@ export class Canaries {
   }
 
   #look(secret: string, word: string): void {
-    const needle = (form: string, text: string) =>
-      this.#needles.push({ secret, form, bytes: Buffer.from(text, 'latin1') });
+    const needle = (form: string, text: string): void => {
+      const bytes = Buffer.from(text, 'latin1');
+      const key = bytes.readInt32BE();
+      this.#needles.set(key, [...(this.#needles.get(key) ?? []), { secret, form, bytes }]);
+      this.#beginnings[hash(key)] = 1;
+    };
     const hex = Buffer.from(word).toString('hex');
     needle('as it is', word);
     needle('in small letters', word.toLowerCase());
@@ -87,6 +103,8 @@ export class Canaries {
     }
   }
 }
+
+const hash = (key: number): number => Math.imul(key, 0x9e3779b1) >>> 16;
 
 /** What was seen, as a test shows it. */
 export const describeSightings = (where: string, sightings: readonly Sighting[]): string[] =>

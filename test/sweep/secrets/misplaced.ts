@@ -38,7 +38,6 @@ export const commandLines: readonly Misplaced<readonly string[]>[] = [
     'two such passwords',
     secret => ['restore', ...['', ' '].map(mark => `--recovery-option=primary_conninfo=password = '${mark}${secret}'`)],
   ],
-  ['a connection without its name', secret => ['restore', `--recovery-option=password : ${secret}`]],
 ];
 
 /** Lines of a configuration file, below `[global]`. */

@@ -14,8 +14,8 @@ export interface ModeCase {
 
 const segments = ['000000010000000000000001', '000000010000000000000002'] as const;
 
-/** `0640 repo/archive/demo/archive.info` of all that was made, each kind of file once. */
-export async function modesOf(tool: readonly string[], { umask, neutral }: ModeCase): Promise<string[]> {
+/** Modes in octal by names, of all that was made. */
+export async function modesOf(tool: readonly string[], { umask, neutral }: ModeCase): Promise<Map<string, string>> {
   const user = unprivilegedUser();
   const root = makeTemporaryFolder(user, 'modes-');
   try {
@@ -60,27 +60,25 @@ export async function modesOf(tool: readonly string[], { umask, neutral }: ModeC
       await run('archive-push', ...(index === 0 ? [] : ['--archive-async']), `pg_wal/${name}`);
     }
     await run('backup', '--no-online', '--type=full');
+    cluster('base/5/16390', 'changed');
     await run('backup', '--no-online', '--type=incr');
     await run('archive-get', segments[0], join(root, 'made', 'segment'));
     await run('archive-get', '--archive-async', segments[0], join(root, 'made', 'segment-async'));
     await run('restore', `--pg1-path=${target}`, `--tablespace-map-all=${space}`, '--type=standby');
     await run('stop');
-    return [...modesBelow(root, 'made'), ...modesBelow(root, 'log'), ...modesBelow(root, 'target')];
+    return new Map(['made', 'log', 'target'].flatMap(name => modesBelow(root, name)));
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
 }
 
 /** Modes of what lies below a folder, under names that are the same in each run. */
-function modesBelow(root: string, folder: string): string[] {
+function modesBelow(root: string, folder: string): [string, string][] {
   const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
-  const lines = names.flatMap(name => {
+  return names.flatMap((name): [string, string][] => {
     const info = lstatSync(join(root, folder, name));
-    return info.isSymbolicLink()
-      ? []
-      : [`${(info.mode & 0o7777).toString(8).padStart(4, '0')} ${folder}/${alike(name)}`];
+    return info.isSymbolicLink() ? [] : [[`${folder}/${alike(name)}`, (info.mode & 0o7777).toString(8)]];
   });
-  return [...new Set(lines)].sort();
 }
 
 const alike = (name: string): string =>

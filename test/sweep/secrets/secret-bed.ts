@@ -154,7 +154,10 @@ export class SecretBed {
       .filter(entry => entry.isFile())
       .map(entry => join(entry.parentPath, entry.name))
       .filter(path => !this.#exempt.has(path))
-      .map(path => ({ where: path.slice(this.root.length + 1), text: readFileSync(path) }));
+      .flatMap(path => {
+        const text = readIfThere(path);
+        return text === undefined ? [] : [{ where: path.slice(this.root.length + 1), text }];
+      });
     this.#sweep.tried('files looked through', files.length);
     this.#judge([...files, ...this.#seen]);
   }
@@ -193,9 +196,12 @@ export class SecretBed {
 
   /** Makes a folder below the root. */
   folder(name: string): string {
-    const path = join(this.root, name);
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    giveTo(this.user, path);
+    let path = this.root;
+    for (const part of name.split('/')) {
+      path = join(path, part);
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      giveTo(this.user, path);
+    }
     return path;
   }
 
@@ -243,5 +249,15 @@ export class SecretBed {
   dispose(): void {
     this.#project.remove();
     rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+/** The server's archiver goes on while we look. */
+function readIfThere(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }

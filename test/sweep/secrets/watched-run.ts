@@ -20,7 +20,7 @@ export interface WatchedResult extends RunResult {
 /** Why strace cannot be used, if it cannot. */
 export const straceProblem = (() => {
   try {
-    execFileSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'pipe' });
+    execFileSync('strace', ['-f', '--seccomp-bpf', '-o', '/dev/null', 'true'], { stdio: 'pipe' });
     return undefined;
   } catch (error) {
     return `programs that are started are not watched, strace cannot be used (Debian: apt-get install strace): ${error instanceof Error ? error.message.split('\n')[0] : error}`;
@@ -35,7 +35,21 @@ export async function runWatched(
   options: RunOptions,
 ): Promise<WatchedResult> {
   if (straceProblem !== undefined) return { ...(await runAs(user, argv, options)), started: undefined };
-  const tool = ['strace', '-f', '-qq', '-v', '-s', '65536', '-e', 'trace=execve', '-e', 'signal=none', '-o', file];
+  const tool = [
+    'strace',
+    '-f',
+    '--seccomp-bpf',
+    '-qq',
+    '-v',
+    '-s',
+    '65536',
+    '-e',
+    'trace=execve',
+    '-e',
+    'signal=none',
+    '-o',
+    file,
+  ];
   try {
     const result = await runAs(user, [...tool, ...argv], options);
     return { ...result, started: parse(readFileSync(file, 'latin1')) };
