@@ -84,7 +84,7 @@ export const middle: readonly Step[] = [
   },
   { command: 'check', args: () => ['--report'] },
   // no server runs here
-  { command: 'check', code: 56 },
+  { command: 'check', code: 27 },
   { command: 'stop' },
   { command: 'start' },
   { command: 'server', code: 37 },

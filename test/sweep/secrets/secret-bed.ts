@@ -232,7 +232,7 @@ export class SecretBed {
       values.map(([name, value]) => `${name}=${value}\n`).join('');
     const plain = given({ ...this.options, ...options });
     const secret = given({ ...this.secrets, ...secrets });
-    const own = `[global]\n${lines(plain)}[demo]\npg1-path=${this.cluster.data}\n`;
+    const own = `[global]\n${lines(plain)}[demo]\npg1-path=${this.cluster.data}\npg1-socket-path=${this.root}\n`;
     this.secretFile('conf/main.conf', way === 'file' ? `${own}[global]\n${lines(secret)}` : own);
     this.secretFile('conf/more/secrets.conf', way === 'include' ? `[global]\n${lines(secret)}` : '');
     if (way !== 'environment' || bare) return {};
