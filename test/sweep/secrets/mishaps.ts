@@ -26,7 +26,8 @@ export const lookers: readonly (readonly [command: string, args: (bed: SecretBed
   ['info', () => []],
   ['info', () => ['--output=json']],
   ['manifest', () => []],
-  ['repo-get', () => ['backup/demo/backup.info']],
+  // not an info file: it is asked for to see all that is in it
+  ['repo-get', bed => [`backup/demo/${bed.labels()[0]}/pg_data/PG_VERSION.lz4`]],
   ['repo-ls', () => ['--recurse']],
   ['repo-put', () => ['archive/demo/note']],
   ['repo-rm', () => ['archive/demo/note']],

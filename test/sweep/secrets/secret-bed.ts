@@ -99,7 +99,8 @@ export class SecretBed {
     const { way = 'file', bare = false } = run;
     const number = ++this.#runs;
     const variables = this.#configure(way, run);
-    const stanza = /^(server|server-ping|version)$/.test(command) ? [] : ['--stanza=demo'];
+    const of = command === 'help' ? args[0] : command;
+    const stanza = /^(server|server-ping|version)$/.test(of ?? '') ? [] : ['--stanza=demo'];
     const found = [`--config=${this.root}/conf/main.conf`, `--config-include-path=${this.root}/conf/more`];
     const argv = [
       ...(bare ? [] : [...found, ...stanza]),

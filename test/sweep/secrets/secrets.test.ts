@@ -109,7 +109,7 @@ describe('a stanza with two encrypted repositories', () => {
       bed.labels()[0] ?? '',
       bed.secrets['repo1-cipher-pass'] ?? '',
     );
-    for (let round = 0; round < shortOrFull(300, 30_000); round++) {
+    for (let round = 0; round < shortOrFull(300, 10_000); round++) {
       const { what, said } = await changed.next();
       sweep.tried('fails: a changed info file or manifest');
       await sweep.case(what, () => expect(describeSightings(what, bed.canaries.find(Buffer.from(said)))).toEqual([]));
@@ -247,7 +247,7 @@ describe.skipIf(real === undefined)('modes', () => {
   afterAll(() => project.remove());
   const all = ['000', '022', '077'].flatMap(umask => [true, false].map(neutral => ({ umask, neutral })));
 
-  it.each(shortOrFull([sweep.random.pick(all)], all))(
+  it.each(shortOrFull([{ umask: '000', neutral: false }], all))(
     'are those of the real tool, under $umask, neutral $neutral',
     async one => {
       sweep.tried('modes');
