@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
   copyFileSync,
   mkdirSync,
@@ -169,6 +170,49 @@ describe('a user', () => {
     const { status, stdout } = runAsUser('--stanza=demo', '--priority=-5', 'expire');
     expect(stdout).toContain('unable to set process priority to -5: [13] permission denied');
     expect(status).toBe(100);
+  });
+});
+
+describe('a configuration that every user can read, with a passphrase in it', () => {
+  let open: string;
+  beforeAll(() => {
+    open = join(root, 'open.conf');
+    writeFileSync(
+      open,
+      `${readFileSync(config, 'utf8')}[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=x\n`,
+    );
+    chmodSync(open, 0o644);
+    chmodSync(root, 0o755);
+  });
+  afterAll(() => chmodSync(root, 0o700));
+
+  const start = (...args: string[]) =>
+    spawnSync(process.execPath, ['bin/pgbackstop.cjs', `--config=${open}`, ...args], {
+      env: { PATH: process.env.PATH, NODE_DISABLE_COMPILE_CACHE: '1' },
+      encoding: 'utf8',
+    });
+  const warning = `every user of this host can read the secrets in configuration file '`;
+
+  test('is warned of once, in the log, and changes no exit code', () => {
+    const { status, stdout, stderr } = start('--no-log-timestamp', '--log-level-file=warn', 'start');
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout.split('\n').slice(0, 2)).toEqual([
+      `P00   WARN: ${warning}${open}'`,
+      `            HINT: chmod 640 ${open}`,
+    ]);
+    expect(stdout.split(warning)).toHaveLength(2);
+    expect(readFileSync(join(root, 'log/all-start.log'), 'utf8')).toContain(warning);
+    expect(start('--log-level-console=error', 'start')).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  });
+
+  test('is warned of once for all stanzas, by check', () => {
+    expect(start('check').stdout.split(warning)).toHaveLength(2);
+  });
+
+  test('is no matter of what other programs read, and of archive_command', () => {
+    expect(start('--output=json', 'info')).toMatchObject({ status: 0, stdout: '[]', stderr: '' });
+    const { stdout, stderr } = start('--stanza=demo', 'archive-push', join(root, 'pg/pg_wal/000000010000000000000001'));
+    expect(stdout + stderr).not.toContain(warning);
   });
 });
 
