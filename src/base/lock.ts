@@ -226,7 +226,7 @@ function openLockFile(path: string): number {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT' && attempt === 0) {
         try {
-          makePath(dirname(path), 0o770);
+          makePath(dirname(path), 0o750);
           continue;
         } catch (cause) {
           throw systemError(cause, { other: 'path-create' }, `unable to create path '${dirname(path)}'`);

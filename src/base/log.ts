@@ -69,7 +69,7 @@ export class ProcessLog implements Log {
   openFile(path: string): void {
     if (this.#settings.file === 'off') return;
     try {
-      makePath(dirname(path), 0o770);
+      makePath(dirname(path), 0o750);
       this.#shared.file = openSync(path, 'a', 0o640);
       this.#shared.fresh = fstatSync(this.#shared.file).size === 0;
     } catch (error) {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { asBackstopError, type BackstopError } from '../base/error.ts';
 import { ProcessLog, writeAll } from '../base/log.ts';
-import { configStage, type Loaded, load } from '../config/index.ts';
+import { configStage, type Loaded, load, takeSecrets } from '../config/index.ts';
 import { compatibleLevel, formatVersion } from './version.ts';
 
 declare const __VERSION__: string;
@@ -18,9 +18,11 @@ export const version = __VERSION__;
  * @returns the exit code
  */
 export async function main(argv: readonly string[], environment: NodeJS.ProcessEnv, program: string): Promise<number> {
+  // before the first other program is started
+  const given = takeSecrets(environment);
   let loaded: Loaded;
   try {
-    loaded = load(argv, environment, program);
+    loaded = load(argv, given, program);
   } catch (thrown) {
     const code = reportLoadError(asBackstopError(thrown));
     if (!argv.includes('archive-get')) return code;
@@ -46,7 +48,7 @@ export async function main(argv: readonly string[], environment: NodeJS.ProcessE
         stanzas: loaded.stanzas,
         call: {
           argv,
-          environment,
+          environment: given,
           file: __filename,
           began: systemClock.now() - process.uptime() * 1000,
           places: loaded.places,

@@ -11,7 +11,7 @@ import { logFile } from '../command/log-file.ts';
 import type { CommandModule, Session, SpoolAnswer } from '../command/session.ts';
 import { describeRequests, StoreRequests } from '../command/store-requests.ts';
 import { commandRoleName, commands, type RunCommand } from '../config/command.ts';
-import { type AfterBegin, formatOptions, formatParams, type Settings } from '../config/index.ts';
+import { type AfterBegin, exposureWarnings, formatOptions, formatParams, type Settings } from '../config/index.ts';
 import type { Call } from './first-step.ts';
 import { progressTeller } from './progress.ts';
 import { restoreCommandCode } from './restore-command-code.ts';
@@ -98,7 +98,8 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
     begun = true;
     line(beginLine(settings, context.version, execId));
     held.push(...takeLocks(settings, execId));
-    for (const warning of context.afterBegin.warnings) log.warn(warning);
+    const exposed = exposureWarnings(settings, context.call.places);
+    for (const warning of [...exposed, ...context.afterBegin.warnings]) log.warn(warning);
     if (context.afterBegin.error !== undefined) throw context.afterBegin.error;
     const afterwards: Settings[] = [];
     const answers: SpoolAnswer[] = [];
@@ -109,6 +110,7 @@ export async function runCommand(settings: Settings, context: RunContext): Promi
       version: context.version,
       execId,
       threadFile: context.threadFile,
+      environment: context.call.environment,
       locks: held,
       stanzas: context.stanzas,
       progress: progressTeller(settings, held, clock),
@@ -227,6 +229,8 @@ function endOnSignals(finish: (signal: NodeJS.Signals) => number): void {
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => process.exit(finish(signal)));
   }
+  // Node would open a port on which every user of the host can debug this process: read its secrets, run code as its user
+  process.on('SIGUSR1', () => undefined);
   // a reader of our output that goes away must not end a backup
   process.on('SIGPIPE', () => undefined);
 }

@@ -20,11 +20,11 @@ export interface LocalArchiver {
  * @returns undefined when the stanza's cluster is not on this host, or cannot be read
  */
 export async function lookAtArchiver(
-  session: Pick<RepoSession, 'log' | 'clock' | 'requests'> & { readonly settings: AnySettings },
+  session: Pick<RepoSession, 'log' | 'clock' | 'requests' | 'environment'> & { readonly settings: AnySettings },
   stanza: string,
   tell: (message: string) => void,
 ): Promise<LocalArchiver | undefined> {
-  const settings = archiverSettings(session.settings, stanza, tell);
+  const settings = archiverSettings(session, stanza, tell);
   if (settings?.clusters[0]?.values.path === undefined) return undefined;
   const [cluster] = clusterSettings({ ...session, settings });
   if (cluster === undefined || cluster.remoteHost !== undefined) return undefined;
@@ -45,7 +45,7 @@ export async function lookAtArchiver(
  * is not asynchronous: it may have been.
  */
 export function archiverSettings(
-  settings: AnySettings,
+  { settings, environment }: { readonly settings: AnySettings; readonly environment: NodeJS.ProcessEnv },
   stanza: string,
   tell: (message: string) => void,
 ): Settings<'archive-push'> | undefined {
@@ -55,7 +55,7 @@ export function archiverSettings(
   ]);
   const argv = processArguments(settings, { command: 'archive-push', role: 'main', argumentsOnly: true, replace });
   try {
-    const loaded = load(argv, process.env, settings.program);
+    const loaded = load(argv, environment, settings.program);
     return loaded.kind === 'run' && isFor(loaded.settings, 'archive-push') ? loaded.settings : undefined;
   } catch (error) {
     if (!isBackstopError(error)) throw error;

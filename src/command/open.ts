@@ -45,6 +45,7 @@ export interface RepoSession {
   };
   readonly log: Log;
   readonly clock: Clock;
+  readonly environment: NodeJS.ProcessEnv;
   readonly requests: StoreRequests;
 }
 
@@ -148,7 +149,7 @@ export async function findSessionClusters(
     storageOf: config => openClusterFiles(config as ClusterSettings),
     warn: message => session.log.warn(message),
     clock: session.clock,
-    environment: process.env,
+    environment: session.environment,
   });
 }
 

@@ -107,7 +107,10 @@ export function s3Settings(
   });
 }
 
-/** What S3 and those who give keys for it look at. A program that prints keys gets all, as nobody knows what it needs. */
+/**
+ * What S3 and those who give keys for it look at. A program that prints keys gets all that `process.env` has by now, as nobody
+ * knows what it needs.
+ */
 function environmentOfS3(environment: NodeJS.ProcessEnv, keyType: KeyType): Record<string, string> {
   const programs = keyType === 'process' || keyType === 'default';
   const wanted = programs ? /^/ : /^(AWS_.*|HOME|PATH|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS)$/;

@@ -16,6 +16,8 @@ export interface Session<C extends CommandName = RunCommand> {
   readonly execId: string;
   /** Compiled entry of worker threads. */
   readonly threadFile: string;
+  /** As this process was started. What is secret in it is no longer in `process.env`, which other programs are given. */
+  readonly environment: NodeJS.ProcessEnv;
   /** Stanzas that the configuration files name. */
   readonly stanzas: readonly string[];
   /** The locks that were taken for this command. */

@@ -3,6 +3,7 @@ import { type CommandName, type CommandRole, commandHasRole, commandRule, isComm
 import { ConfigError, invalidOption, invalidValue } from './config-error.ts';
 import { type Given, GivenOptions } from './given.ts';
 import { findOption } from './option-name.ts';
+import { quoteArgument } from './quote.ts';
 import { keyedName, type OptionName, optionIsValid, optionRepeats, optionRule } from './table.ts';
 
 export interface CommandLine {
@@ -51,7 +52,7 @@ function parseCommand(argument: string, help: boolean): { readonly command: Comm
   const colon = argument.indexOf(':');
   const command = colon < 0 ? argument : argument.slice(0, colon);
   if (!isCommandName(command)) {
-    throw new ConfigError('syntax', 'command-invalid', `invalid command '${argument}'`);
+    throw new ConfigError('syntax', 'command-invalid', `invalid command '${quoteArgument(argument)}'`);
   }
   const role = colon < 0 ? 'main' : argument.slice(colon + 1);
   if (!isRole(role) || (colon >= 0 && role === 'main')) {
@@ -79,7 +80,7 @@ function requireCommand(given: GivenOptions): void {
 
 /** Adds one option to what is given. @returns true when the next argument was its value */
 function takeOption(argument: string, next: string | undefined, given: GivenOptions): boolean {
-  if (!argument.startsWith('--')) throw syntax(invalidOption(`option '${argument}' must begin with --`));
+  if (!argument.startsWith('--')) throw syntax(invalidOption(`option '${quoteArgument(argument)}' must begin with --`));
   const written = argument.slice(2);
   const equal = written.indexOf('=');
   const writtenName = equal < 0 ? written : written.slice(0, equal);
@@ -87,7 +88,7 @@ function takeOption(argument: string, next: string | undefined, given: GivenOpti
   let tookNext = false;
 
   const found = findAtSyntax(writtenName);
-  if (found === undefined) throw syntax(invalidOption(`invalid option '--${written}'`));
+  if (found === undefined) throw syntax(invalidOption(`invalid option '${quoteArgument(argument)}'`));
   const rule = optionRule(found.name);
   let { negated } = found;
 

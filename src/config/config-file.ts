@@ -7,8 +7,8 @@ import { invalidOption, invalidValue } from './config-error.ts';
 import type { GivenOptions } from './given.ts';
 import { noKey } from './given.ts';
 import { type Ini, parseIni } from './ini-file.ts';
-import { redacted } from './option.ts';
 import { type FoundOption, findOption } from './option-name.ts';
+import { quoteLine, quoteName } from './quote.ts';
 import { keyedName, optionIsValid, optionRepeats, optionRule } from './table.ts';
 
 const defaultPath = '/etc/pgbackrest';
@@ -48,7 +48,7 @@ export function readConfigFiles(given: GivenOptions, places = new Map<string, bo
         : look(file, readRequired);
     if (content !== undefined) {
       found = true;
-      parseIni(content, ini, withoutSecret);
+      parseIni(content, ini, quoteLine);
     }
   }
 
@@ -63,7 +63,7 @@ export function readConfigFiles(given: GivenOptions, places = new Map<string, bo
     const content = look(name, readOptional);
     if (content === undefined) continue;
     found = true;
-    parseIni(content, ini, withoutSecret);
+    parseIni(content, ini, quoteLine);
   }
   return found ? ini : undefined;
 }
@@ -110,20 +110,6 @@ function listIncludes(path: string, required: boolean): readonly string[] | unde
     .sort();
 }
 
-/** A line for an error message. What may be a secret is left out, also when its name or its `=` is misspelt. */
-function withoutSecret(line: string): string {
-  const name = /^[\w-]*/.exec(line)?.[0] ?? '';
-  let found: FoundOption | undefined;
-  try {
-    found = findOption(name, { abbreviated: true, keyless: true });
-  } catch {
-    // a malformed name: it may still be meant for a secret
-    return redacted;
-  }
-  const secret = found === undefined ? /pass|key|secret|token/i.test(name) : optionRule(found.name).secret === true;
-  return secret ? `${name}=${redacted}` : line;
-}
-
 /**
  * Adds what the files have for the command and stronger sources have not.
  * @param warn told of names that mean nothing where they stand; they are ignored
@@ -158,7 +144,7 @@ function readSection(
   for (const [written, texts] of section) {
     const found = findOption(written);
     if (found === undefined) {
-      warn(`configuration file contains invalid option '${written}'`);
+      warn(`configuration file contains invalid option '${quoteName(written)}'`);
       continue;
     }
     if (found.negated || found.reset) {

@@ -6,6 +6,7 @@ import { isRedacted, redacted } from './option.ts';
 import { defaultText } from './resolve.ts';
 import { type Resolved, slotOf } from './resolved.ts';
 import { isOptionName, type OptionName, optionRule, ruleFor } from './table.ts';
+import { withoutPassword } from './values.ts';
 
 export interface DescribedValue {
   /** `repo1`; empty for options without index. */
@@ -29,7 +30,7 @@ export function describeOption(resolved: Resolved, name: OptionName): readonly D
 function currentText(resolved: Resolved, name: OptionName, key: number): string | undefined {
   const slot = slotOf(resolved, name, key);
   if (slot === undefined || slot.source === 'default' || slot.value === undefined) return undefined;
-  return isRedacted(optionRule(name)) ? redacted : texts(slot).join(', ');
+  return isRedacted(optionRule(name)) ? redacted : texts(slot).map(withoutPassword).join(', ');
 }
 
 function fallbackText(resolved: Resolved, name: OptionName, key: number): string | undefined {

@@ -3,6 +3,7 @@ import type { CommandName, CommandRole } from './command.ts';
 import { invalidValue } from './config-error.ts';
 import type { GivenOptions } from './given.ts';
 import { findOption } from './option-name.ts';
+import { quoteName } from './quote.ts';
 import { optionIsValid, optionRepeats, optionRule } from './table.ts';
 
 export const environmentPrefix = 'PGBACKREST_';
@@ -10,6 +11,24 @@ export const environmentPrefix = 'PGBACKREST_';
 /** The option that a variable names, as it would be written in a file. */
 export const writtenName = (variable: string): string =>
   variable.slice(environmentPrefix.length).toLowerCase().replaceAll('_', '-');
+
+/**
+ * Removes secrets from the environment of this process: the programs that it starts need none of them, and Node would write
+ * them into its reports (`--report-on-fatalerror`). AWS's own variables stay, as programs that give credentials look at them.
+ * @param environment `process.env`
+ * @returns the environment as it was
+ */
+export function takeSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const secret = Object.keys(environment).filter(isSecretVariable);
+  if (secret.length === 0) return environment;
+  const given = { ...environment };
+  for (const name of secret) delete environment[name];
+  return given;
+}
+
+/** Also where it is misspelt: its value is as secret. */
+const isSecretVariable = (name: string): boolean =>
+  name === 'PGPASSWORD' || (name.startsWith(environmentPrefix) && /PASS|KEY|SECRET|TOKEN/.test(name));
 
 /**
  * Adds what the environment has for the command and the command line has not.
@@ -32,7 +51,7 @@ export function readEnvironment(
     const found = findOption(written);
     if (found === undefined || found.negated || found.reset) {
       const what = found === undefined ? '' : found.negated ? 'negate ' : 'reset ';
-      warn(`environment contains invalid ${what}option '${written}'`);
+      warn(`environment contains invalid ${what}option '${quoteName(written)}'`);
       continue;
     }
     if (!optionIsValid(found.name, command, role)) continue;

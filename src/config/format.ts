@@ -32,7 +32,7 @@ export function formatOptions(settings: AnySettings, execId: string): string {
       else if (slot.reset) parts.push(`--reset-${fullName}`);
       else if (slot.source === 'default') continue;
       else if (isRedacted(optionRule(name))) parts.push(`--${fullName}=${redacted}`);
-      else parts.push(...spell(fullName, slot, true).map(withoutPassword));
+      else parts.push(...spell(fullName, slot, true, withoutPassword));
     }
   }
   return parts.map(part => ` ${part}`).join('');
@@ -121,9 +121,17 @@ function keysOf(resolved: Resolved, name: OptionName): readonly number[] {
   return resolved.keys[group].length === 0 ? [1] : resolved.keys[group];
 }
 
-function spell(fullName: string, slot: Pick<Slot, 'value' | 'text'>, quote: boolean): string[] {
+/** @param shown what is to be seen of a value */
+function spell(
+  fullName: string,
+  slot: Pick<Slot, 'value' | 'text'>,
+  quote: boolean,
+  shown = (text: string) => text,
+): string[] {
   if (slot.value === true) return [`--${fullName}`];
-  return texts(slot).map(text => `--${fullName}=${quote ? quoteSpaces(text) : text}`);
+  return texts(slot)
+    .map(shown)
+    .map(text => `--${fullName}=${quote ? quoteSpaces(text) : text}`);
 }
 
 /** What was written, one text for each value. */

@@ -14,6 +14,8 @@ export {
 export { ConfigError, type ConfigStage, configStage } from './config-error.ts';
 export type { ConfigPlaces } from './config-file.ts';
 export { deriveSettings } from './derive.ts';
+export { takeSecrets } from './environment.ts';
+export { exposureWarnings } from './exposed.ts';
 export {
   type ArgumentsRequest,
   formatOptions,

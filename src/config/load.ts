@@ -8,6 +8,7 @@ import { type ConfigPlaces, readConfigFiles, readSections, stanzaNames } from '.
 import { readEnvironment } from './environment.ts';
 import { noKey } from './given.ts';
 import { findOption } from './option-name.ts';
+import { quoteName } from './quote.ts';
 import { resolve } from './resolve.ts';
 import type { Resolved } from './resolved.ts';
 import { slotOf } from './resolved.ts';
@@ -110,7 +111,7 @@ function helpOption(line: CommandLine): OptionName | undefined {
   if (more.length > 0) throw new ConfigError('validate', 'param-invalid', 'only one option allowed for option help');
   const found = findOption(written, { keyless: true });
   if (found === undefined || !optionIsValid(found.name, line.command, 'main')) {
-    throw invalidOption(`option '${written}' is not valid for command '${line.command}'`);
+    throw invalidOption(`option '${quoteName(written)}' is not valid for command '${line.command}'`);
   }
   return found.name;
 }

@@ -1,6 +1,7 @@
 /** Finds the option that a written name means: index, `no-` and `reset-` prefixes, old names, unique prefixes. */
 import { invalidOption } from './config-error.ts';
 import { noKey } from './given.ts';
+import { quoteName } from './quote.ts';
 import {
   formerNames,
   isOptionName,
@@ -34,7 +35,7 @@ export function findOption(
   how: { readonly abbreviated?: boolean; readonly keyless?: boolean } = {},
 ): FoundOption | undefined {
   if (Buffer.byteLength(written) > maxLength) {
-    throw invalidOption(`option '${written}' exceeds maximum size of ${maxLength}`);
+    throw invalidOption(`option '${quoteName(written)}' exceeds maximum size of ${maxLength}`);
   }
   const negated = written.startsWith('no-');
   const reset = !negated && written.startsWith('reset-');
@@ -68,13 +69,14 @@ export function findOption(
 function splitKey(name: string, written: string): { readonly base: string; readonly key: number | undefined } {
   const dash = name.indexOf('-');
   if (dash < 0) return { base: name, key: undefined };
-  if (dash === 0) throw invalidOption(`option '${written}' cannot begin with a dash`);
+  if (dash === 0) throw invalidOption(`option '${quoteName(written)}' cannot begin with a dash`);
   let start = dash;
   while (start > 0 && isDigit(name.charCodeAt(start - 1))) start--;
-  if (start === 0) throw invalidOption(`option '${written}' cannot begin with a number`);
+  if (start === 0) throw invalidOption(`option '${quoteName(written)}' cannot begin with a number`);
   if (start === dash) return { base: name, key: undefined };
   const key = Number(name.slice(start, dash));
-  if (key < 1 || key > maxKey) throw invalidOption(`option '${written}' key must be between 1 and ${maxKey}`);
+  if (key < 1 || key > maxKey)
+    throw invalidOption(`option '${quoteName(written)}' key must be between 1 and ${maxKey}`);
   return { base: name.slice(0, start) + name.slice(dash), key };
 }
 

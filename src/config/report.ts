@@ -5,6 +5,7 @@ import { readConfigFiles } from './config-file.ts';
 import { environmentPrefix, readEnvironment, writtenName } from './environment.ts';
 import { isRedacted } from './option.ts';
 import { findOption } from './option-name.ts';
+import { quoteName } from './quote.ts';
 import { optionRepeats, optionRule } from './table.ts';
 import { withoutPassword } from './values.ts';
 
@@ -47,7 +48,7 @@ export function configReport(argv: readonly string[], environment: NodeJS.Proces
         : Object.fromEntries(
             [...ini].map(([section, options]) => [
               section,
-              Object.fromEntries([...options].map(([key, texts]) => [key, reported(key, texts, texts)])),
+              Object.fromEntries([...options].map(([key, texts]) => [quoteName(key), reported(key, texts, texts)])),
             ]),
           ),
   };
@@ -65,7 +66,11 @@ function reported(written: string, texts: readonly string[], list: readonly stri
   // nothing is told of the value: it may be meant for a secret whose name is misspelt
   if (found === undefined) return { warn: 'invalid option' };
   const rule = optionRule(found.name);
-  const val = optionRepeats(rule) ? list.map(withoutPassword) : isRedacted(rule) ? `<${written}>` : (texts[0] ?? '');
+  const val = optionRepeats(rule)
+    ? list.map(withoutPassword)
+    : isRedacted(rule)
+      ? `<${written}>`
+      : withoutPassword(texts[0] ?? '');
   if (!found.negated && !found.reset) return { val };
   return { val, warn: `invalid ${found.negated ? 'negate' : 'reset'} option` };
 }

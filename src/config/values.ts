@@ -55,11 +55,12 @@ export function parsePair(text: string): readonly [string, string] | undefined {
 }
 
 /**
- * For logs: a text in which the password of a connection, as recovery-option=primary_conninfo may have it, cannot be read.
- * libpq takes `password=word`, `password = 'more words'` and `postgresql://user:password@host`.
+ * For logs: a text in which the password of a connection cannot be read, as recovery-option=primary_conninfo or the URL of a
+ * service may have it. libpq takes `password=word`, `password = 'more words'` and `postgresql://user:password@host`. What is
+ * no clear quote goes to the next `name=`: in postgresql.auto.conf quotes may be doubled, and a word may have quotes in it.
  */
 export function withoutPassword(text: string): string {
   return text
-    .replace(/\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.|'')*'?|[^\s'"]+)/gi, `$1${redacted}`)
-    .replace(/(\bpostgres(?:ql)?:\/\/[^:@/\s]*:)[^@\s]*@/gi, `$1${redacted}@`);
+    .replace(/(password\s*=\s*)(?:'(?:[^'\\]|\\.|'')*'(?=\s|$)|.*?(?=\s+\w+\s*=|$))/gis, `$1${redacted}`)
+    .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^:@/\s]*:)(?!\d+\/)[^@\s]*@/gi, `$1${redacted}@`);
 }

@@ -85,6 +85,8 @@ export class InfoTextReader {
   #stated: string | undefined;
   #format: number | undefined;
   #version: string | undefined;
+  /** Of the line at hand. It stands in messages for its text, which may hold a passphrase. */
+  #number = 0;
 
   constructor(handler: InfoEntryHandler) {
     this.#handler = handler;
@@ -129,44 +131,52 @@ export class InfoTextReader {
   }
 
   #line(line: string): void {
+    this.#number++;
     if (line === '') return;
     if (line.startsWith('[') && line.endsWith(']')) {
       this.#section = line.slice(1, -1);
       return;
     }
-    if (this.#section === undefined)
-      throw new BackstopError('format', `key/value found outside of section: ${excerpt(line)}`);
-    const { key, raw } = splitEntry(line);
+    if (this.#section === undefined) throw this.#wrong('key/value found outside of section at');
+    const { key, raw } = splitEntry(line) ?? {};
+    if (key === undefined || raw === undefined) throw this.#wrong('invalid JSON value in');
     if (this.#section === headerSection) {
       if (key === checksumKey) {
         this.#stated = parseJsonString(raw, 'the checksum');
         return;
       }
       if (key === 'backrest-format') this.#format = Number(raw);
-      if (key === 'backrest-version') this.#version = parseJsonString(decode(raw), `'${key}'`);
+      if (key === 'backrest-version') this.#version = parseJsonString(this.#decode(raw), `'${key}'`);
     }
     this.#checksum.add(this.#section, key, raw);
-    if (this.#section !== headerSection) this.#handler(this.#section, decode(key), decode(raw));
+    if (this.#section !== headerSection) this.#handler(this.#section, this.#decode(key), this.#decode(raw));
+  }
+
+  /** @throws format for bytes that are not UTF-8: such a name could not be written to disk as it was */
+  #decode(bytes: string): string {
+    if (!/[\x80-\xff]/.test(bytes)) return bytes;
+    try {
+      return utf8.decode(Buffer.from(bytes, 'latin1'));
+    } catch (error) {
+      throw this.#wrong('not valid UTF-8 in', error);
+    }
+  }
+
+  #wrong(problem: string, cause?: unknown): BackstopError {
+    return new BackstopError('format', `${problem} line ${this.#number}`, cause === undefined ? {} : { cause });
   }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** @throws format for bytes that are not UTF-8: such a name could not be written to disk as it was */
-function decode(bytes: string): string {
-  if (!/[\x80-\xff]/.test(bytes)) return bytes;
-  try {
-    return utf8.decode(Buffer.from(bytes, 'latin1'));
-  } catch (error) {
-    throw new BackstopError('format', `not valid UTF-8: ${excerpt(bytes)}`, { cause: error });
-  }
-}
-
 /** Longest key we accept: a path of Linux has 4096 bytes. It bounds the places where a line may be split. */
 const maxKey = 64 * 1024;
 
-/** Splits at the first `=` whose right side is JSON: file names in a manifest may hold `=`. */
-function splitEntry(line: string): { key: string; raw: string } {
+/**
+ * Splits at the first `=` whose right side is JSON: file names in a manifest may hold `=`.
+ * @returns undefined when there is none
+ */
+function splitEntry(line: string): { readonly key: string; readonly raw: string } | undefined {
   // from 1: a key has a character at least, which may be a '=' too (a database can have any name)
   const first = line.indexOf('=', 1);
   const isOnly = first === line.lastIndexOf('=');
@@ -180,7 +190,7 @@ function splitEntry(line: string): { key: string; raw: string } {
     lastControl ??= lastControlOf(line);
     if (looksLikeJson(raw, lastControl > at)) return { key: line.slice(0, at), raw };
   }
-  throw new BackstopError('format', `invalid JSON value in: ${excerpt(line)}`);
+  return undefined;
 }
 
 const closing: Readonly<Record<string, string>> = { '{': '}', '[': ']', '"': '"' };

@@ -141,10 +141,14 @@ export class StanzaRepo {
     await finishSink(sink, () => encodeManifest(manifest, sink, compress, passphrase, version));
   }
 
-  /** Writes a manifest in the clear to another storage: a restore keeps it beside what it restores. */
+  /**
+   * Writes a manifest in the clear to another storage: a restore keeps it beside what it restores. Without the passphrase of
+   * the backup's files, as it stays there when the restore does not end.
+   */
   async writeManifestTo(storage: Storage, manifest: Manifest, path: string, version: string): Promise<void> {
+    const { cipherPass: _, ...header } = manifest.header;
     const sink = await storage.write(path);
-    await finishSink(sink, () => encodeManifest(manifest, sink, false, undefined, version));
+    await finishSink(sink, () => encodeManifest({ ...manifest, header }, sink, false, undefined, version));
   }
 
   /**

@@ -16,6 +16,15 @@ function help(...args: string[]): string {
 /** Help and version read no configuration and refuse options about it. */
 const noFile = (command: string): string[] => (/^(help|version)$/.test(command) ? [] : ['--no-config']);
 
+test('help does not show the password of a connection', () => {
+  const file = config('[global]\nrecovery-option=primary_conninfo=host=db password=hunter2\n');
+  for (const option of [[], ['recovery-option']]) {
+    const text = help(file, 'help', 'restore', ...option);
+    expect(text).toMatch(/primary_conninfo=host=db\s+password=<redacted>/);
+    expect(text).not.toContain('hunter2');
+  }
+});
+
 describe('general help', () => {
   test('lists the commands that are not internal', () => {
     const lines = help('help').split('\n');

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
   copyFileSync,
   mkdirSync,
@@ -170,6 +171,122 @@ describe('a user', () => {
     expect(stdout).toContain('unable to set process priority to -5: [13] permission denied');
     expect(status).toBe(100);
   });
+});
+
+describe('a configuration that every user can read, with a passphrase in it', () => {
+  let open: string;
+  beforeAll(() => {
+    open = join(root, 'open.conf');
+    writeFileSync(
+      open,
+      `${readFileSync(config, 'utf8')}[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=x\n`,
+    );
+    chmodSync(open, 0o644);
+    chmodSync(root, 0o755);
+  });
+  afterAll(() => chmodSync(root, 0o700));
+
+  const start = (...args: string[]) =>
+    spawnSync(process.execPath, ['bin/pgbackstop.cjs', `--config=${open}`, ...args], {
+      env: { PATH: process.env.PATH, NODE_DISABLE_COMPILE_CACHE: '1' },
+      encoding: 'utf8',
+    });
+  const warning = `every user of this host can read the secrets in configuration file '`;
+
+  test('is warned of once, in the log, and changes no exit code', () => {
+    const { status, stdout, stderr } = start('--no-log-timestamp', '--log-level-file=warn', 'start');
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout.split('\n').slice(0, 2)).toEqual([
+      `P00   WARN: ${warning}${open}'`,
+      `            HINT: chmod 640 ${open}`,
+    ]);
+    expect(stdout.split(warning)).toHaveLength(2);
+    expect(readFileSync(join(root, 'log/all-start.log'), 'utf8')).toContain(warning);
+    expect(start('--log-level-console=error', 'start')).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  });
+
+  test('is warned of once for all stanzas, by check', () => {
+    expect(start('check').stdout.split(warning)).toHaveLength(2);
+  });
+
+  test('is no matter of what other programs read, and of archive_command', () => {
+    expect(start('--output=json', 'info')).toMatchObject({ status: 0, stdout: '[]', stderr: '' });
+    const { stdout, stderr } = start('--stanza=demo', 'archive-push', join(root, 'pg/pg_wal/000000010000000000000001'));
+    expect(stdout + stderr).not.toContain(warning);
+  });
+});
+
+describe('what is secret in the environment', () => {
+  const secrets = {
+    PGBACKREST_REPO1_CIPHER_PASS: 'hunter2',
+    PGBACKREST_REPO2_S3_KEY_SECRET: 'hunter3',
+    PGPASSWORD: 'hunter4',
+  };
+
+  /** With a program for keys, which tells what it was given. */
+  function runWithProgram(type: readonly string[], env: Record<string, string>): string {
+    const seen = join(root, 'environment');
+    const program = join(root, 'give-key');
+    const key = '{"Version":1,"AccessKeyId":"K","SecretAccessKey":"S"}';
+    writeFileSync(program, `#!/bin/sh\nenv >${seen}\necho '${key}'\n`, { mode: 0o755 });
+    writeFileSync(join(root, 'profile'), `[default]\ncredential_process = ${program}\n`);
+    const store = ['type=s3', 's3-bucket=b', 's3-region=r', 's3-endpoint=http://127.0.0.1:1', ...type];
+    const { status } = spawnSync(
+      process.execPath,
+      [
+        'bin/pgbackstop.cjs',
+        `--config=${config}`,
+        ...store.map(option => `--repo1-${option}`),
+        ...['--io-timeout=100ms', '--stanza=demo', 'repo-ls'],
+      ],
+      { env: { PATH: process.env.PATH, NODE_DISABLE_COMPILE_CACHE: '1', ...secrets, ...env }, encoding: 'utf8' },
+    );
+    expect(status).toBe(49);
+    return readFileSync(seen, 'utf8');
+  }
+
+  test.each<[string, readonly string[]]>([
+    ['that the configuration names', ['s3-key-type=process', `s3-process-cmd=ROOT/give-key`]],
+    ['of a profile', ['s3-key-type=default']],
+  ])('is not given to a program for keys %s, and all else is', (_, type) => {
+    const given = runWithProgram(
+      type.map(option => option.replace('ROOT', root)),
+      {
+        AWS_CONFIG_FILE: '/dev/null',
+        AWS_SHARED_CREDENTIALS_FILE: join(root, 'profile'),
+        PGBACKREST_PROCESS_MAX: '2',
+      },
+    );
+    expect(given).toMatch(/^PGBACKREST_PROCESS_MAX=2$/m);
+    expect(given).toMatch(/^AWS_CONFIG_FILE=/m);
+    expect(given).not.toMatch(/hunter|PGPASSWORD|CIPHER_PASS/);
+  });
+});
+
+test('SIGUSR1 opens no port for a debugger, to which every user of the host could connect', async () => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const store = ['type=s3', 's3-bucket=b', 's3-region=r', `s3-endpoint=http://127.0.0.1:${port}`, 's3-uri-style=path'];
+  const child = spawn(
+    process.execPath,
+    ['bin/pgbackstop.cjs', `--config=${config}`, ...store.map(option => `--repo1-${option}`), 'repo-ls'],
+    {
+      env: { PATH: process.env.PATH, PGBACKREST_REPO1_S3_KEY: 'k', PGBACKREST_REPO1_S3_KEY_SECRET: 's' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  const said = text(child.stderr);
+  const ended = once(child, 'exit');
+  const [socket] = await once(server, 'connection');
+  child.kill('SIGUSR1');
+  await new Promise(resolve => setTimeout(resolve, 300));
+  child.kill('SIGTERM');
+  expect(await ended).toEqual([63, null]);
+  expect(await said).not.toContain('Debugger');
+  (socket as Socket).destroy();
+  server.close();
 });
 
 test('a passphrase on the command line is not in the log', () => {

@@ -55,7 +55,15 @@ describe('errors of syntax', () => {
   });
 
   test('a secret is not repeated', () => {
-    expect(failure(() => load(['--repo1-cipher-pass=hunter2', 'info'], {}, program)).text).not.toContain('hunter2');
+    for (const argv of [
+      ['--repo1-cipher-pass=hunter2', 'info'],
+      ['--repo1-cypher-pass=hunter2', 'info'],
+      ['--repo1-cipher-pass hunter2', 'info'],
+      ['-repo1-cipher-pass=hunter2', 'info'],
+      ['repo1-cipher-pass=hunter2', 'info'],
+      ['--no-config', 'help', 'info', 'repo1-cipher-pass=hunter2'],
+    ])
+      expect(failure(() => load(argv, {}, program)).text).not.toContain('hunter2');
   });
 
   test('a missing index comes with the name to use', () => {

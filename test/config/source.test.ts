@@ -176,6 +176,15 @@ describe('configuration file', () => {
     }
   });
 
+  test('a secret is not repeated in a warning, where its name is none', () => {
+    for (const line of ['repo1-cipher-pass: hunter2+/==', 'hunter2Az09bC==', '"repo1-cipher-pass": "hunter2="']) {
+      const { warnings } = run({ file: `[global]\n${line}\n`, args: [...base, 'backup'] });
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toMatch(/^configuration file contains invalid option '.*<redacted>'$/);
+      expect(warnings[0]).not.toContain('hunter2');
+    }
+  });
+
   test('a passphrase survives to the letter', () => {
     const pass = 'x+y/z#1;2==';
     const content = `[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=${pass}\n`;

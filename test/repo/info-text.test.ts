@@ -140,6 +140,17 @@ describe('the reader refuses', () => {
     expect(() => read(text)).toThrow(message);
   });
 
+  it('what it does not quote: it may be a passphrase', () => {
+    for (const text of [
+      'cipher-pass="secret"\n',
+      '[cipher]\n\ncipher-pass="secret\n',
+      '[cipher]\n\ncipher-pass secret=="\n',
+    ]) {
+      expect(() => read(text)).toThrow(/^[^=]* line [13]$/);
+      expect(() => read(text)).not.toThrow('secret');
+    }
+  });
+
   it('a line without an end, with bounded memory', () => {
     const reader = new InfoTextReader(() => undefined);
     const piece = Buffer.alloc(8 * 1024 * 1024, 'x');

@@ -46,6 +46,7 @@ export async function runCommand<C extends RunCommand>(
       version: '0.0.0-test',
       execId: `${process.pid}-00000000`,
       threadFile: '',
+      environment,
       stanzas: loaded.stanzas,
       locks: [],
       requests: new StoreRequests(),

@@ -28,7 +28,7 @@ export async function startBackground(
   params: readonly string[],
   prepare: () => void,
 ): Promise<Background | undefined> {
-  const { settings, execId } = session;
+  const { settings, execId, environment } = session;
   const locks: Lock[] = [];
   try {
     for (const path of lockPaths(settings, 'archive')) {
@@ -37,7 +37,7 @@ export async function startBackground(
       locks.push(lock);
     }
     prepare();
-    const background = await spawnBackground(settings, params, locks);
+    const background = await spawnBackground(settings, environment, params, locks);
     for (const lock of locks) lock.leave();
     return background;
   } finally {
@@ -47,6 +47,7 @@ export async function startBackground(
 
 async function spawnBackground(
   settings: AnySettings,
+  environment: NodeJS.ProcessEnv,
   params: readonly string[],
   locks: readonly Lock[],
 ): Promise<Background> {
@@ -65,6 +66,8 @@ async function spawnBackground(
   const { spawn } = process.getBuiltinModule('node:child_process');
   const child = spawn(process.execPath, [...process.execArgv, program, ...options, ...params], {
     detached: true,
+    // it works with the same repositories: secrets that the environment has for us are for it, too
+    env: environment,
     // the descriptors of the locks stand where run.ts looks for them
     stdio: [...Array<'ignore'>(firstInherited).fill('ignore'), ...locks.map(lock => lock.descriptor ?? 'ignore')],
   });

@@ -70,7 +70,7 @@ export function noteDrops(
   const { log, clock, settings } = session;
   const stanza = stanzaOf(session);
   // without archive-async nobody asks for a spool, but there may be one
-  const asynchronous = archiverSettings(settings, stanza, message => log.warn(message));
+  const asynchronous = archiverSettings(session, stanza, message => log.warn(message));
   const spool = settings.values['spool-path'] ?? asynchronous?.values['spool-path'];
   if (spool === undefined) return;
   try {

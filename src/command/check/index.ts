@@ -10,7 +10,7 @@ import { checkPrimary, checkStandby } from './stanza.ts';
 export async function run(session: Session<'check'>): Promise<undefined> {
   const { stanza, report } = session.settings.values;
   if (report) {
-    session.print(formatReport(session.settings, process.env));
+    session.print(formatReport(session.settings, session.environment));
     return;
   }
   if (stanza !== undefined) return await checkStanza(session);
@@ -25,10 +25,10 @@ export async function run(session: Session<'check'>): Promise<undefined> {
 
 /** The session with the configuration that it would have had with `--stanza`. */
 function forStanza(session: Session<'check'>, stanza: string): Session<'check'> {
-  const { settings, log } = session;
+  const { settings, log, environment } = session;
   const replace = new Map([['stanza', stanza]]);
   const argv = processArguments(settings, { command: 'check', role: 'main', argumentsOnly: true, replace });
-  const loaded = load(argv, process.env, settings.program);
+  const loaded = load(argv, environment, settings.program);
   if (loaded.kind !== 'run' || !isFor(loaded.settings, 'check')) {
     throw new TypeError(`the configuration of stanza '${stanza}' is not one of check`);
   }

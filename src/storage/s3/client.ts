@@ -233,7 +233,7 @@ export class S3Access {
   ): Promise<void> {
     const failure = thrown as ServiceFailure;
     const now = Date.now();
-    const { ioTimeout } = this.settings;
+    const { ioTimeout, sseCustomerKey } = this.settings;
     const wait = waitBefore(failure, { attempt, spent: now - begun, ioTimeout, patience }, Math.random(), now);
     if (wait !== undefined && !this.#closed) {
       this.counters.retry();
@@ -250,6 +250,7 @@ export class S3Access {
       label: this.label,
       endpoint: this.#endpoint,
       settings: this.settings,
+      secrets: [...this.credentials.secrets(), ...(sseCustomerKey === undefined ? [] : [sseCustomerKey])],
       ...(attempt > 1 ? { triedFor: now - begun } : {}),
     });
   }

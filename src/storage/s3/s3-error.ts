@@ -14,6 +14,8 @@ export interface Asked {
   readonly label: string;
   readonly endpoint: URL;
   readonly settings: Pick<S3Settings, 'bucket' | 'region' | 'host' | 'port' | 'uriStyle'>;
+  /** What was sent with the request and must not be told, whatever the service repeats of it. */
+  readonly secrets: readonly string[];
   /** Milliseconds that it has been tried for, when it was tried more than once. */
   readonly triedFor?: number;
 }
@@ -37,7 +39,7 @@ function unreadableError(failure: ServiceFailure, asked: Asked): BackstopError {
   const { bucket } = asked.settings;
   return new BackstopError(
     'protocol',
-    `unable to understand the answer to ${asked.verb} ${bucket}/${asked.key} from '${placeOf(asked)}': ${messageOf(failure)}${triedFor(asked)}`,
+    `unable to understand the answer to ${asked.verb} ${bucket}/${asked.key} from '${placeOf(asked)}': ${hide(messageOf(failure), asked)}${triedFor(asked)}`,
     {
       cause: failure,
       hint: `is ${asked.label}-s3-endpoint that of an S3 service, or does a proxy answer in its place?`,
@@ -47,6 +49,15 @@ function unreadableError(failure: ServiceFailure, asked: Asked): BackstopError {
 
 /** Without what the SDK says to programmers. */
 const messageOf = ({ message = '' }: ServiceFailure): string => message.replace(/\n\s*Deserialization error:.*$/s, '');
+
+/** Shorter ones are no secrets, and would make messages unreadable. */
+const shortestSecret = 6;
+
+/** Words of a service: proxies that look for faults, and some services, answer with what they were sent. */
+const hide = (words: string, { secrets }: Asked): string =>
+  secrets
+    .filter(({ length }) => length >= shortestSecret)
+    .reduce((told, secret) => told.replaceAll(secret, '<redacted>'), words);
 
 function placeOf({ endpoint, settings }: Asked): string {
   const host =
@@ -70,7 +81,7 @@ function answerError(failure: ServiceFailure, status: number, asked: Asked): Bac
     `HTTP request failed with ${status}${reason === undefined ? '' : ` (${reason})`}:`,
     '*** Path/Query ***:',
     `${asked.verb} ${asked.settings.bucket}/${asked.key} at ${asked.endpoint.host}`,
-    ...(content === '' || content === 'UnknownError' ? [] : ['*** Response Content ***:', content]),
+    ...(content === '' || content === 'UnknownError' ? [] : ['*** Response Content ***:', hide(content, asked)]),
   ].join('\n');
   const hint = hintOf(failure, status, asked);
   // of what is written, file-missing would be taken for the file that is read

@@ -84,6 +84,14 @@ it('tells no secret, and nothing of the value of an option that it does not know
   });
 });
 
+it('does not quote a name in which the secret is', () => {
+  const path = config('[global]\nrepo1-cipher-pass: verysecret+/==\nvery5secretAz==\n');
+  expect(JSON.parse(report([`--config=${path}`])).cfg.file.global).toEqual({
+    'repo1-cipher-pass<redacted>': { warn: 'invalid option' },
+    '<redacted>': { warn: 'invalid option' },
+  });
+});
+
 it('says what does not count', () => {
   const path = config('[other]\nno-online=y\nreset-process-max=y\n[__proto__]\n__proto__=y\nonline=n\n');
   const { cfg } = JSON.parse(report([`--config=${path}`], { PGBACKREST_NO_ONLINE: 'y' }));

@@ -75,6 +75,15 @@ describe.each<[CompressType, string | undefined]>([
   });
 });
 
+it('an encrypted backup: a restore that does not end leaves no passphrase behind', async () => {
+  await make({ files: { [relation]: content }, cipherPass: 'secret' });
+  rmSync(bed.stored(relation));
+  expect((await bed.restore()).code).toBe(55);
+  const left = readFileSync(join(bed.target, 'backup.manifest'), 'utf8');
+  expect(left).toContain('[target:file]');
+  expect(left).not.toMatch(/cipher|pass of the files/);
+});
+
 it('a stored file that is gone is named', async () => {
   await make({ files: { [relation]: content } });
   rmSync(bed.stored(relation));

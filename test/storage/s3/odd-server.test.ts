@@ -127,6 +127,37 @@ const list = (inner: string): string =>
 const entry = (key: string): string =>
   `<Contents><Key>${key}</Key><Size>1</Size><LastModified>2026-11-21T00:00:00Z</LastModified></Contents>`;
 
+describe('an answer that repeats what was sent', () => {
+  const token = 'FwoGZXIvYXdzEXAMPLE+token/==';
+  const customerKey = Buffer.alloc(32, 'k').toString('base64');
+  const echo = (request: IncomingMessage): string => JSON.stringify(request.headers);
+
+  test.each<[string, number, (seen: string) => string]>([
+    ['as the message of an error', 403, seen => `<Error><Code>AccessDenied</Code><Message>${seen}</Message></Error>`],
+    ['as its code', 400, seen => `<Error><Code>${seen}</Code><Message>no</Message></Error>`],
+    ['as a page', 401, seen => `<html><body>${seen}</body></html>`],
+    ['as a text', 400, seen => seen],
+    ['as an answer that is none', 200, seen => `<ListBucketResult>${seen}<`],
+  ])('%s: no key and no token is told', async (_, status, form) => {
+    const { storage } = await open((request, response) => response.writeHead(status).end(form(echo(request))), {
+      sseCustomerKey: customerKey,
+      credentials: {
+        ...bucketSettings({ ...place, http: 'http://x', https: 'https://x' }, 'bucket').credentials,
+        key: 'AKIAEXAMPLEKEY',
+        token,
+      },
+    });
+    const works: (() => Promise<unknown>)[] = [
+      () => storage.list('/folder'),
+      ...(status === 200 ? [] : [async () => storage.read('/file'), () => storage.info('/file')]),
+    ];
+    for (const work of works) {
+      const { text } = await failure(work());
+      for (const secret of ['AKIAEXAMPLEKEY', token, customerKey, 'top-secret']) expect(text).not.toContain(secret);
+    }
+  });
+});
+
 describe('a read', () => {
   test('that breaks off goes on where it was, of the same version', async () => {
     const tags: unknown[] = [];

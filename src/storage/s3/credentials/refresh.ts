@@ -9,6 +9,8 @@ export interface Credentials {
   readonly provider: () => Promise<AccessKey>;
   /** Where they were found, for people and never a secret; undefined before the first use. */
   readonly describe: () => string | undefined;
+  /** What must not be in a message: all of the key in use. */
+  readonly secrets: () => readonly string[];
 }
 
 export interface RefreshOptions {
@@ -78,6 +80,10 @@ export function refreshed(source: CredentialSource, options: RefreshOptions): Cr
       return pending;
     },
     describe: () => current?.from,
+    secrets: () => {
+      const { accessKeyId, secretAccessKey, sessionToken } = current?.key ?? {};
+      return [sessionToken, secretAccessKey, accessKeyId].filter(text => text !== undefined);
+    },
   };
 }
 
