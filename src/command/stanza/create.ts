@@ -3,9 +3,9 @@ import { basename } from 'node:path/posix';
 import { BackstopError } from '../../base/error.ts';
 import { generatePassphrase } from '../../codec/cipher.ts';
 import type { ControlData } from '../../postgres/control.ts';
-import type { DbHistory } from '../../repo/history.ts';
+import { currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
 import { archiveInfoFile, archivePath, backupInfoFile, backupPath, copySuffix } from '../../repo/layout.ts';
-import { begun } from '../../repo/object-store.ts';
+import { begun, isObjectStore } from '../../repo/object-store.ts';
 import { loadStanzaInfo } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
@@ -46,6 +46,7 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
     await createInfo(repo, control, version);
     return true;
   }
+  if (backup.count === 0 && (await finishInfo(repo, control, version, inBackup))) return true;
   if (archive.count === 0 || backup.count === 0) {
     const what =
       archive.count > 0
@@ -75,25 +76,54 @@ function findPair(path: string, names: readonly string[]): InfoPair {
   return { count: 1, twin: hasMain ? { from: path, to: copy } : { from: copy, to: path } };
 }
 
+/** An info file that a process was writing when it was killed. */
+const isHalfWritten = (name: string): boolean => /^(archive|backup)\.info(\.copy)?\.pgbackrest\.tmp$/.test(name);
+
 /** What lies there belongs to somebody, even without info files. */
 function checkEmpty(inBackup: readonly string[], inArchive: readonly string[]): void {
-  const [hasBackup, hasArchive] = [inBackup.length > 0, inArchive.length > 0];
+  const [hasBackup, hasArchive] = [inBackup, inArchive].map(names => !names.every(isHalfWritten));
   if (!hasBackup && !hasArchive) return;
   const what = [...(hasBackup ? ['backup directory'] : []), ...(hasArchive ? ['archive directory'] : [])];
   throw new BackstopError('path-not-empty', `${what.join(' and/or ')} not empty`);
 }
 
-/** archive.info comes first: a stanza counts as made when backup.info is there. */
+/**
+ * archive.info comes first: a stanza counts as made when backup.info is there. The place of that one is made before, so that
+ * what a killed process has begun is told from a stanza that has lost its backups.
+ */
 async function createInfo(repo: StanzaRepo, control: ControlData, version: string): Promise<void> {
-  const db: DbHistory = {
-    id: 1,
-    version: control.version.text,
-    systemId: control.systemId,
-    catalogVersion: control.catalogVersion,
-    controlVersion: control.controlVersion,
-  };
-  // archive and backups have keys of their own, so that one does not open the other
-  const pass = () => (repo.isEncrypted ? { cipherPass: generatePassphrase() } : {});
-  await repo.saveArchiveInfo({ currentId: db.id, history: [db], ...pass() }, version);
-  await repo.saveBackupInfo({ currentId: db.id, history: [db], backups: [], ...pass() }, version);
+  const db = firstDb(control);
+  await repo.storage.paths?.create(backupPath(repo.stanza));
+  await repo.saveArchiveInfo({ currentId: db.id, history: [db], ...newPass(repo) }, version);
+  await repo.saveBackupInfo({ currentId: db.id, history: [db], backups: [], ...newPass(repo) }, version);
 }
+
+/**
+ * Ends what a stanza-create has begun that was killed: there is archive.info of this cluster alone, and a place for backups with
+ * none in it.
+ * @returns false when it does not look like that: backups may have been lost
+ */
+async function finishInfo(
+  repo: StanzaRepo,
+  control: ControlData,
+  version: string,
+  inBackup: readonly string[],
+): Promise<boolean> {
+  const { storage, stanza } = repo;
+  const hasPlace = isObjectStore(storage) || (await storage.info(backupPath(stanza))) !== undefined;
+  if (!hasPlace || !inBackup.every(isHalfWritten)) return false;
+  const archive = await repo.loadArchiveInfo();
+  const db = firstDb(control);
+  if (archive.history.length > 1 || archive.currentId !== db.id || !isSameDb(currentDb(archive), db)) return false;
+  // both copies: either may be missing
+  await repo.saveArchiveInfo(archive, version);
+  await repo.saveBackupInfo({ currentId: db.id, history: [db], backups: [], ...newPass(repo) }, version);
+  return true;
+}
+
+function firstDb({ version, systemId, catalogVersion, controlVersion }: ControlData): DbHistory {
+  return { id: 1, version: version.text, systemId, catalogVersion, controlVersion };
+}
+
+/** Archive and backups have keys of their own, so that one does not open the other. */
+const newPass = (repo: StanzaRepo) => (repo.isEncrypted ? { cipherPass: generatePassphrase() } : {});

@@ -46,9 +46,18 @@ async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, l
     found.flatMap(({ info, isEmpty }) => (isEmpty ? [] : [info, info + copySuffix])),
     file => storage.remove(file),
   );
-  await forAll(found, ({ path }) => storage.removeTree(path));
-  tellKept(session.log, repo.name, storage);
+  const hasDirectories = !isObjectStore(storage);
+  const contents = hasDirectories ? (await forAll(found, part => contentsOf(storage, part.path))).flat() : found;
+  await forAll(contents, ({ path }) => storage.removeTree(path));
+  // before the empty directories: while they are there one who is to end this finds something to do, and removes the file, too
   await local.remove(stopped);
+  if (hasDirectories) await forAll(found, ({ path }) => storage.removeTree(path));
+  tellKept(session.log, repo.name, storage);
+}
+
+/** What lies in a directory. */
+async function contentsOf(storage: Storage, path: string): Promise<{ readonly path: string }[]> {
+  return (await storage.names(path)).map(name => ({ path: `${path}/${name}` }));
 }
 
 /** @throws file-missing when the stanza was not stopped; pg-running when its server runs and force is off */

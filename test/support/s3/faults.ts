@@ -16,6 +16,8 @@ export type Fault =
   | { readonly type: 'delay'; readonly milliseconds: number }
   /** `reset` is a TCP reset, `close` an orderly end, `hang` is silence for good. */
   | { readonly type: 'break'; readonly how: 'reset' | 'close' | 'hang'; readonly at: BreakPoint }
+  /** Calls when it has come that far, and never answers: to end the client there. */
+  | { readonly type: 'call'; readonly at: Exclude<BreakPoint, 'download'>; readonly call: () => void }
   | Answer;
 
 /** An answer in the place of the server's. */

@@ -43,6 +43,7 @@ function note(line) {
 
 /** @returns what is to happen to this operation, if it is its turn */
 function turn(kind, path) {
+  if (injection.thread === 'worker' && isMainThread) return undefined;
   if (!injection.under.some(folder => path === folder || path.startsWith(`${folder}/`))) return undefined;
   if (injection.kinds.length > 0 && !injection.kinds.includes(kind)) return undefined;
   const number = Atomics.add(count, 0, 1) + 1;
@@ -129,8 +130,20 @@ function around(name, kind, args, run, fail) {
     case 'kill-before':
       return kill();
     case 'kill-after':
-      run(args);
-      return kill();
+      try {
+        run(args);
+      } finally {
+        kill();
+      }
+      return undefined;
+    case 'end-thread':
+      // in a worker it ends no more than the thread
+      return process.exit(7);
+    case 'throw-in-thread':
+      setImmediate(() => {
+        throw new Error('thrown on purpose');
+      });
+      return run(args);
     case 'short':
       return run(Buffer.isBuffer(args[1]) || ArrayBuffer.isView(args[1]) ? shorten(args) : args);
     default:
@@ -205,6 +218,12 @@ if (injection !== null && isWanted()) {
 }
 
 function isWanted() {
+  if (injection.once && original.existsSync(injection.report) && hasHit()) return false;
   const isBackground = process.argv.some(arg => /:async$/.test(arg));
   return injection.process === undefined || injection.process === (isBackground ? 'background' : 'foreground');
+}
+
+/** Whether it has happened to an earlier process of the same run. */
+function hasHit() {
+  return /^hit /m.test(original.readFileSync(injection.report, 'utf8'));
 }

@@ -26,10 +26,13 @@ export class Sweep {
   readonly name: SweepName;
   readonly seed: number;
   readonly random: Random;
+  readonly #part: string | undefined;
   readonly #counts = new Map<string, number>();
 
-  constructor(name: SweepName) {
+  /** @param part of a sweep that has several test files: each has a tally of its own */
+  constructor(name: SweepName, part?: string) {
     this.name = name;
+    this.#part = part;
     this.seed = Number(process.env.PGBACKSTOP_SWEEP_SEED ?? (isFullSweep() ? Date.now() % 1_000_000 : 1));
     if (!Number.isSafeInteger(this.seed)) throw new Error('PGBACKSTOP_SWEEP_SEED is not a whole number');
     this.random = new Random(this.seed);
@@ -72,13 +75,14 @@ export class Sweep {
     return [...chosen].sort((a, b) => a - b);
   }
 
-  /** Prints the tally, and keeps it in `.test/sweep/NAME.json`. Call it when all is done. */
+  /** Prints the tally, and keeps it in `.test/sweep/NAME.json` or `NAME-PART.json`. Call it when all is done. */
   report(): void {
     const kinds = Object.fromEntries([...this.#counts].sort(([a], [b]) => a.localeCompare(b)));
     const folder = join(projectRoot(), '.test', 'sweep');
     mkdirSync(folder, { recursive: true });
     const text = { sweep: this.name, seed: this.seed, full: isFullSweep(), cases: this.cases, kinds };
-    writeFileSync(join(folder, `${this.name}.json`), `${JSON.stringify(text, undefined, 2)}\n`);
-    console.log(`sweep ${this.name}: ${this.cases} cases, seed ${this.seed}`);
+    const name = this.#part === undefined ? this.name : `${this.name}-${this.#part}`;
+    writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(text, undefined, 2)}\n`);
+    console.log(`sweep ${name}: ${this.cases} cases, seed ${this.seed}`);
   }
 }
