@@ -217,10 +217,17 @@ if (injection !== null && isWanted()) {
   if (isMainThread) process.on('exit', () => note(`all ${Atomics.load(count, 0)}`));
 }
 
+/** A thread has no command line of its own: the main one says what it is. */
+function isBackground() {
+  const name = `${key}, background`;
+  if (isMainThread) setEnvironmentData(name, process.argv.some(arg => /:async$/.test(arg)));
+  return getEnvironmentData(name) === true;
+}
+
 function isWanted() {
   if (injection.once && original.existsSync(injection.report) && hasHit()) return false;
-  const isBackground = process.argv.some(arg => /:async$/.test(arg));
-  return injection.process === undefined || injection.process === (isBackground ? 'background' : 'foreground');
+  const own = isBackground() ? 'background' : 'foreground';
+  return injection.process === undefined || injection.process === own;
 }
 
 /** Whether it has happened to an earlier process of the same run. */

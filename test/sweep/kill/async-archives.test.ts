@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Outcome } from '../../command/archive/archive-bed.ts';
 import { segmentName } from '../../integration/async-push-bed.ts';
 import { Sweep } from '../../support/sweep/sweep.ts';
 import { killAtEachStep } from './victim.ts';
@@ -17,10 +18,18 @@ afterAll(async () => {
   await bed.dispose();
 });
 
-const common = ['--archive-async', '--process-max=2', '--compress-type=lz4', '--archive-get-queue-max=3MiB'];
-const push = (tool = bed.ours) => bed.run(tool, ...common, 'archive-push', `pg_wal/${segmentName(4)}`);
+const pushing = ['--process-max=2', '--compress-type=lz4'];
+const getting = ['--archive-async', '--process-max=2', '--archive-get-queue-max=3MiB'];
+const push = (tool = bed.ours) =>
+  bed.run(tool, '--archive-async', ...pushing, 'archive-push', `pg_wal/${segmentName(4)}`);
 const get = (number: number, tool = bed.ours) =>
-  bed.run(tool, ...common, 'archive-get', segmentName(number), bed.destination);
+  bed.run(tool, ...getting, 'archive-get', segmentName(number), bed.destination);
+/** Waits for the background process, too. @returns how the foreground has ended */
+async function andBackground(foreground: Promise<Outcome>): Promise<Outcome> {
+  const outcome = await foreground;
+  await bed.waits.backgroundEnds();
+  return outcome;
+}
 const reset = async (): Promise<void> => {
   await bed.waits.backgroundEnds();
   bed.reset();
@@ -37,7 +46,7 @@ async function expectTruth(): Promise<void> {
 
 /** PostgreSQL's archiver goes on until nothing waits. */
 async function expectAllPushed(numbers: readonly number[]): Promise<void> {
-  expect(await bed.waits.archive(['--process-max=2', '--compress-type=lz4'])).toBeUndefined();
+  expect(await bed.waits.archive(pushing)).toBeUndefined();
   await bed.waits.backgroundEnds();
   for (const number of numbers) await bed.expectArchived(segmentName(number));
   bed.ageLeftovers();
@@ -56,7 +65,8 @@ it('archive-push: the background process alone', async () => {
     under: [bed.folder],
     short: 3,
     reset,
-    run: tool => bed.run(tool, ...common, 'archive-push:async', join(bed.waits.bed.dataDirectory, 'pg_wal')),
+    run: tool =>
+      bed.run(tool, '--archive-async', ...pushing, 'archive-push:async', join(bed.waits.bed.dataDirectory, 'pg_wal')),
     judge: async () => {
       await expectTruth();
       await expectAllPushed([4, 5, 6]);
@@ -73,7 +83,7 @@ it('archive-push: whoever waits has another background process started', async (
     survives: true,
     short: 2,
     reset,
-    run: push,
+    run: tool => andBackground(push(tool)),
     judge: async ({ code, output }) => {
       expect(code, output).toBe(0);
       await bed.expectArchived(segmentName(4));
@@ -132,7 +142,7 @@ it('archive-get: the background process alone', async () => {
     under: [bed.folder],
     short: 3,
     reset,
-    run: tool => bed.run(tool, ...common, 'archive-get:async', ...[4, 5, 6].map(segmentName)),
+    run: tool => bed.run(tool, ...getting, 'archive-get:async', ...[4, 5, 6].map(segmentName)),
     judge: async () => {
       expectWholePrefetch();
       await expectRecovery();
@@ -149,7 +159,7 @@ it('archive-get: the background process, while recovery waits', async () => {
     survives: true,
     short: 2,
     reset,
-    run: tool => get(4, tool),
+    run: tool => andBackground(get(4, tool)),
     judge: async ({ code, output }) => {
       // it gets the segment itself where nobody does it for it
       expect(code, output).toBe(0);

@@ -5,18 +5,8 @@ import type { Fault, Injection, Injector, Operation, OperationKind } from '../..
 import { isFullSweep, type Sweep } from '../../support/sweep/sweep.ts';
 import type { RunResult } from '../../support/unprivileged.ts';
 
-/** What changes files and folders, or waits until they are on disk. */
-const durable: readonly OperationKind[] = [
-  'create',
-  'write',
-  'sync',
-  'rename',
-  'remove',
-  'mkdir',
-  'link',
-  'truncate',
-  'attributes',
-];
+/** What changes files and folders, or waits until they are on disk: a kill before that comes after all that was written. */
+const durable: readonly OperationKind[] = ['create', 'sync', 'rename', 'remove', 'mkdir', 'link', 'truncate'];
 
 /** Steps that others see at once. */
 export const turning: readonly OperationKind[] = ['rename', 'remove', 'mkdir', 'link'];
@@ -43,7 +33,7 @@ export interface Victim<Result extends RunResult = RunResult> {
   readonly reset: () => void | Promise<void>;
   readonly run: (tool: Tool) => Promise<Result>;
   /** Looks at what is left, and goes on with it. @throws when something is wrong */
-  readonly judge: (result: Result, hit: Operation) => Promise<void>;
+  readonly judge: (result: Result, death: Death) => Promise<void>;
 }
 
 export async function killAtEachStep<Result extends RunResult>(sweep: Sweep, victim: Victim<Result>): Promise<void> {
@@ -66,7 +56,7 @@ export async function killAtEachStep<Result extends RunResult>(sweep: Sweep, vic
       if (hit === undefined) return;
       try {
         if (death.startsWith('kill') && victim.survives !== true) expect(result.signal, result.stdout).toBe('SIGKILL');
-        await victim.judge(result, hit);
+        await victim.judge(result, death);
       } catch (error) {
         const said = error instanceof Error ? error.stack : String(error);
         throw new Error(
