@@ -3,7 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { segmentName } from '../../integration/async-push-bed.ts';
 import { Sweep } from '../../support/sweep/sweep.ts';
-import { killAtEachStep } from './victim.ts';
+import { killAtEachStep, patience } from './victim.ts';
 import { WalBed } from './wal-bed.ts';
 
 const sweep = new Sweep('kill', 'archives');
@@ -20,7 +20,7 @@ const push = (number: number, tool = bed.ours) =>
   bed.run(tool, '--compress-type=lz4', 'archive-push', `pg_wal/${segmentName(number)}`);
 const get = (name: string, tool = bed.ours) => bed.run(tool, 'archive-get', name, bed.destination);
 
-it('archive-push to two repositories', async () => {
+it('archive-push to two repositories', { timeout: patience }, async () => {
   bed.ready(3, 4, 5);
   expect((await push(3)).code).toBe(0);
   bed.photograph();
@@ -44,7 +44,7 @@ it('archive-push to two repositories', async () => {
   });
 });
 
-it('a history file to two repositories', async () => {
+it('a history file to two repositories', { timeout: patience }, async () => {
   const name = '00000002.history';
   bed.reset();
   bed.waits.bed.write(`data/pg_wal/${name}`, '1\t0/3000000\tno reason\n');
@@ -68,7 +68,7 @@ it('a history file to two repositories', async () => {
   });
 });
 
-it('archive-get', async () => {
+it('archive-get', { timeout: patience }, async () => {
   bed.reset();
   expect((await push(4)).code).toBe(0);
   bed.photograph();

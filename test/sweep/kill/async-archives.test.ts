@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Outcome } from '../../command/archive/archive-bed.ts';
 import { segmentName } from '../../integration/async-push-bed.ts';
 import { Sweep } from '../../support/sweep/sweep.ts';
-import { killAtEachStep } from './victim.ts';
+import { killAtEachStep, patience } from './victim.ts';
 import { WalBed } from './wal-bed.ts';
 
 const sweep = new Sweep('kill', 'async-archives');
@@ -56,7 +56,7 @@ async function expectAllPushed(numbers: readonly number[]): Promise<void> {
   expect(bed.leftovers()).toEqual([]);
 }
 
-it('archive-push: the background process alone', async () => {
+it('archive-push: the background process alone', { timeout: patience }, async () => {
   bed.ready(4, 5, 6);
   bed.photograph();
   await killAtEachStep(sweep, {
@@ -74,7 +74,7 @@ it('archive-push: the background process alone', async () => {
   });
 });
 
-it('archive-push: whoever waits has another background process started', async () => {
+it('archive-push: whoever waits has another background process started', { timeout: patience }, async () => {
   await killAtEachStep(sweep, {
     name: 'archive-push, its background',
     injector: bed.injector,
@@ -93,7 +93,7 @@ it('archive-push: whoever waits has another background process started', async (
   });
 });
 
-it('archive-push: the foreground, whose background goes on', async () => {
+it('archive-push: the foreground, whose background goes on', { timeout: patience }, async () => {
   await killAtEachStep(sweep, {
     name: 'archive-push, its foreground',
     injector: bed.injector,
@@ -129,7 +129,7 @@ function expectWholePrefetch(): void {
   for (const name of bed.prefetched()) bed.expectContent(join(bed.folder, 'spool/archive/demo/in', name), name);
 }
 
-it('archive-get: the background process alone', async () => {
+it('archive-get: the background process alone', { timeout: patience }, async () => {
   await reset();
   bed.ready(7);
   expect(await bed.waits.archive()).toBeUndefined();
@@ -150,7 +150,7 @@ it('archive-get: the background process alone', async () => {
   });
 });
 
-it('archive-get: the background process, while recovery waits', async () => {
+it('archive-get: the background process, while recovery waits', { timeout: patience }, async () => {
   await killAtEachStep(sweep, {
     name: 'archive-get, its background',
     injector: bed.injector,
@@ -170,7 +170,7 @@ it('archive-get: the background process, while recovery waits', async () => {
   });
 });
 
-it('archive-get: the foreground, whose background goes on', async () => {
+it('archive-get: the foreground, whose background goes on', { timeout: patience }, async () => {
   await killAtEachStep(sweep, {
     name: 'archive-get, its foreground',
     injector: bed.injector,

@@ -4,7 +4,7 @@ import type { OptionValues } from '../../support/stanza.ts';
 import { isFullSweep, Sweep } from '../../support/sweep/sweep.ts';
 import { expectOk, KillBed, type Photo } from './kill-bed.ts';
 import { type Content, RepoJudge } from './repo-judge.ts';
-import { killAtEachStep } from './victim.ts';
+import { killAtEachStep, patience } from './victim.ts';
 
 export interface BackupCase {
   readonly name: string;
@@ -74,7 +74,7 @@ function killBackup(
     bed.forget(empty);
   }
 
-  it('is killed', async () => {
+  it('is killed', { timeout: patience }, async () => {
     await killAtEachStep(sweep, {
       name: `backup, ${name}`,
       injector: bed.injector,

@@ -8,7 +8,7 @@ import { Sweep } from '../../support/sweep/sweep.ts';
 import { expectOk, KillBed } from './kill-bed.ts';
 import { needWal } from './need-wal.ts';
 import { type Content, RepoJudge } from './repo-judge.ts';
-import { killAtEachStep } from './victim.ts';
+import { killAtEachStep, patience } from './victim.ts';
 
 const sweep = new Sweep('kill', 'expires');
 const bed = new KillBed();
@@ -31,7 +31,7 @@ const cases: readonly { name: string; args: readonly string[]; options: OptionVa
 ];
 
 describe.each(cases)('$name', ({ name, args, options, short }) => {
-  it('is killed', async () => {
+  it('is killed', { timeout: patience }, async () => {
     const contents = new Map<string, Content>();
     const all = { ...options, 'repo1-cipher-type': 'aes-256-cbc', 'repo1-cipher-pass': pass };
     bed.begin(all);

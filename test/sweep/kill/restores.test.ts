@@ -7,7 +7,7 @@ import type { OptionValues, Tool } from '../../support/stanza.ts';
 import { Sweep } from '../../support/sweep/sweep.ts';
 import { pages } from '../../support/tiny-cluster.ts';
 import { expectOk, KillBed } from './kill-bed.ts';
-import { killAtEachStep } from './victim.ts';
+import { killAtEachStep, patience } from './victim.ts';
 
 interface Case {
   readonly name: string;
@@ -62,7 +62,7 @@ function age(): void {
 }
 
 describe.each(cases)('$name', ({ name, options, place, args, short }) => {
-  it('is killed', async () => {
+  it('is killed', { timeout: patience }, async () => {
     bed.begin(options);
     await bed.run('stanza-create');
     bed.change();

@@ -15,6 +15,7 @@ import { requireS3Server } from '../../support/s3/radosgw.ts';
 import type { RequestKind } from '../../support/s3/s3-request.ts';
 import { isFullSweep, Sweep } from '../../support/sweep/sweep.ts';
 import { pages } from '../../support/tiny-cluster.ts';
+import { patience } from './victim.ts';
 
 const changing: readonly RequestKind[] = [
   'PutObject',
@@ -132,7 +133,7 @@ describe.skipIf(!requireS3Server())('in a bucket', () => {
     await bed.run(command, ...args);
   }
 
-  it('stanza-create', async () => {
+  it('stanza-create', { timeout: patience }, async () => {
     await killAtEachRequest({
       name: 's3: stanza-create',
       objects: new Map(),
@@ -172,7 +173,7 @@ describe.skipIf(!requireS3Server())('in a bucket', () => {
       bed.cluster.write('base/5/20000', randomBytes(6 << 20));
     });
 
-    it.each(['full', 'incr'])('backup, %s', async type => {
+    it.each(['full', 'incr'])('backup, %s', { timeout: patience }, async type => {
       const backup = [`--type=${type}`, '--no-expire-auto'];
       await killAtEachRequest({
         name: `s3: backup, ${type}`,
@@ -190,7 +191,7 @@ describe.skipIf(!requireS3Server())('in a bucket', () => {
       });
     });
 
-    it('expire', async () => {
+    it('expire', { timeout: patience }, async () => {
       const expire = ['--repo1-retention-full=1'];
       await killAtEachRequest({
         name: 's3: expire',
@@ -207,7 +208,7 @@ describe.skipIf(!requireS3Server())('in a bucket', () => {
       });
     });
 
-    it('archive-push', async () => {
+    it('archive-push', { timeout: patience }, async () => {
       const path = segment(4);
       const target = join(bed.cluster.folder, 'RECOVERYXLOG');
       await killAtEachRequest({
@@ -225,7 +226,7 @@ describe.skipIf(!requireS3Server())('in a bucket', () => {
       });
     });
 
-    it('stanza-delete', async () => {
+    it('stanza-delete', { timeout: patience }, async () => {
       await killAtEachRequest({
         name: 's3: stanza-delete',
         objects: before,

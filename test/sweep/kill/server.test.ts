@@ -4,7 +4,7 @@ import { BadInputBed } from '../../integration/bad-input-bed.ts';
 import { findRealPgbackrest } from '../../support/real-pgbackrest.ts';
 import { Injector } from '../../support/sweep/injector.ts';
 import { Sweep } from '../../support/sweep/sweep.ts';
-import { killAtEachStep, turning } from './victim.ts';
+import { killAtEachStep, patience, turning } from './victim.ts';
 
 const sweep = new Sweep('kill', 'server');
 const real = findRealPgbackrest();
@@ -23,7 +23,7 @@ afterAll(async () => {
   await bed?.dispose();
 });
 
-it('an online backup', async () => {
+it('an online backup', { timeout: patience }, async () => {
   await killAtEachStep(sweep, {
     name: 'online backup',
     injector,

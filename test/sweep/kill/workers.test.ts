@@ -9,7 +9,7 @@ import { pages } from '../../support/tiny-cluster.ts';
 import { expectOk, KillBed } from './kill-bed.ts';
 import { needWal } from './need-wal.ts';
 import { type Content, RepoJudge } from './repo-judge.ts';
-import { type Death, killAtEachStep } from './victim.ts';
+import { type Death, killAtEachStep, patience } from './victim.ts';
 import { WalBed } from './wal-bed.ts';
 
 const sweep = new Sweep('kill', 'workers');
@@ -43,7 +43,7 @@ describe('of backup and restore', () => {
     for (const label of await bed.labels('--repo=1')) contents.set(label, bed.content());
   });
 
-  it('backup to two repositories', async () => {
+  it('backup to two repositories', { timeout: patience }, async () => {
     bed.change();
     bed.cluster.write('base/5/30001', pages(160, 3));
     bed.cluster.write('base/5/30002', pages(160, 4));
@@ -79,7 +79,7 @@ describe('of backup and restore', () => {
     bed.putBack(photo);
   });
 
-  it('restore', async () => {
+  it('restore', { timeout: patience }, async () => {
     const data = join(bed.state, 'data');
     bed.makeFolders(data, join(bed.state, 'space'));
     const photo = bed.photograph();
@@ -104,7 +104,7 @@ describe('of backup and restore', () => {
     });
   });
 
-  it('expire', async () => {
+  it('expire', { timeout: patience }, async () => {
     bed.begin();
     await bed.run('stanza-create');
     for (let times = 0; times < 2; times++) {
@@ -157,7 +157,7 @@ describe('of asynchronous archiving', () => {
     bed.reset();
   };
 
-  it('archive-push', async () => {
+  it('archive-push', { timeout: patience }, async () => {
     bed.ready(4, 5, 6, 7);
     bed.photograph();
     await killAtEachStep(sweep, {
@@ -185,7 +185,7 @@ describe('of asynchronous archiving', () => {
     });
   });
 
-  it('archive-get', async () => {
+  it('archive-get', { timeout: patience }, async () => {
     await reset();
     expect(await bed.waits.archive(pushing)).toBeUndefined();
     await bed.waits.backgroundEnds();
