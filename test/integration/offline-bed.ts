@@ -106,7 +106,9 @@ export class OfflineBed {
     const all = [`--pg1-path=${target}`, `--tablespace-map-all=${space}`, ...args];
     const { code, output } = await this.attempt('restore', all, tool);
     if (code !== 0) throw new Error(`restore ended with ${code}\n${output}`);
-    return contentOf(target);
+    const content = contentOf(target);
+    for (const folder of [target, space]) rmSync(folder, { recursive: true });
+    return content;
   }
 
   /** As a restore should bring it back. */
@@ -136,7 +138,7 @@ export class OfflineBed {
   }
 }
 
-/** Files of a data directory and its tablespaces, but for WAL and what a restore makes its own. */
+/** @returns the checksums of the files of a data directory and its tablespaces, but for WAL and what a restore makes its own */
 export function contentOf(data: string): Record<string, string> {
   const found: Record<string, string> = {};
   const visit = (folder: string, name: string): void => {

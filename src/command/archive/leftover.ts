@@ -8,13 +8,13 @@ const temporarySuffix = '.pgbackrest.tmp';
 const oldAge = 60 * 60;
 
 /**
- * Removes old temporary files from the directory of a segment.
+ * Removes old temporary files from the directory of an archived file.
  * @param now seconds since the epoch
  */
-export async function removeLeftovers({ repo, archiveId }: PushTarget, segment: string, now: number): Promise<void> {
+export async function removeLeftovers({ repo, archiveId }: PushTarget, file: string, now: number): Promise<void> {
   // without paths there are no temporary names
   if (repo.storage.paths === undefined) return;
-  const folder = archiveFilePath(repo.stanza, archiveId, segment);
+  const folder = archiveFilePath(repo.stanza, archiveId, file);
   for (const name of await repo.storage.names(folder)) {
     if (!name.endsWith(temporarySuffix)) continue;
     const info = await repo.storage.info(`${folder}/${name}`);

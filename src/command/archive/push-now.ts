@@ -2,7 +2,6 @@
 import { basename } from 'node:path';
 import { asBackstopError, BackstopError } from '../../base/error.ts';
 import { openCodecs } from '../../codec/codecs.ts';
-import { isWalSegmentFile } from '../../postgres/wal.ts';
 import { openClusterStorage } from '../../storage/drivers.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { openRepo, repoSettings } from '../open.ts';
@@ -52,10 +51,10 @@ async function push(
   }
   for (const { repo } of values['archive-mode-check'] ? result.existing : []) log.warn(alreadyThere(name, repo.name));
   log.info(`pushed WAL file '${name}' to the archive`);
-  if (isWalSegmentFile(name)) await cleanUp(session, targets, name);
+  await cleanUp(session, targets, name);
 }
 
-/** The segment is safe by now: what goes wrong here must not make PostgreSQL push it again. */
+/** The file is safe by now: what goes wrong here must not make PostgreSQL push it again. */
 async function cleanUp(session: Session<'archive-push'>, targets: readonly PushTarget[], name: string): Promise<void> {
   for (const target of targets) {
     try {

@@ -3,7 +3,7 @@ import { asBackstopError, BackstopError, errorFromPlain } from '../../base/error
 import type { Log } from '../../base/log.ts';
 import type { Job, Outcome } from '../../parallel/job.ts';
 import { WorkerPool } from '../../parallel/pool.ts';
-import { isWalSegmentFile } from '../../postgres/wal.ts';
+import { startsWithWalName } from '../../postgres/wal.ts';
 import { begun } from '../../repo/object-store.ts';
 import { stanzaOf } from '../open.ts';
 import { formatRepoErrors, type RepoError, repoError } from '../repo-error.ts';
@@ -55,7 +55,7 @@ export class PushRun {
   #hasErrors = false;
   /** Whose failure was told of with all its words. */
   readonly #told = new Set<string>();
-  /** One segment of each directory that something was written to. */
+  /** One file of each directory that something was written to: segments have their own, all else lies beside these. */
   readonly #written = new Map<string, string>();
 
   constructor(session: Session<'archive-push'>, queue: OutQueue, { targets, errors, cluster }: PushTargets) {
@@ -220,7 +220,7 @@ export class PushRun {
       for (const warning of warnings) own.warn(warning);
       own.detail(`pushed WAL file '${name}' to the archive`);
       this.#queue.succeed(name, warnings.length === 0 ? undefined : warnings.join('\n'));
-      if (isWalSegmentFile(name)) this.#written.set(name.slice(0, 16), name);
+      this.#written.set(startsWithWalName(name) ? name.slice(0, 16) : '', name);
     }
   }
 

@@ -94,17 +94,16 @@ function withoutOldest(repo: ExpiringRepo, info: BackupInfo): RetentionOptions {
 }
 
 /**
- * The order lets both tools go on wherever we are stopped: a backup without its manifest is dropped from backup.info by
- * the next run, and a directory that is not in backup.info is removed by it. The newest manifest goes first, so that no
- * backup is left that depends on one that is gone; and of the two copies the one that alone would look like a backup
- * that is being made.
+ * The order lets both tools go on wherever we are stopped, and lists nothing that cannot be restored: a backup leaves
+ * backup.info first, and is found again by the next run when nothing else of it was removed. Then the manifests go, after which it
+ * is a directory that the next run removes. The newest goes first, so that no backup is found again that depends on one that
+ * is gone; and of the two copies the one that alone would look like a backup that is being made.
  */
 async function carryOut(repo: ExpiringRepo, found: Found, plan: RetentionPlan<BackupEntry>): Promise<BackupInfo> {
   tell(repo, plan);
-  const expired = new Set(plan.expired.flatMap(({ labels }) => labels));
-  if (!repo.dryRun) for (const label of await removeManifests(repo, found.info, expired)) expired.delete(label);
-  const info = { ...found.info, backups: found.info.backups.filter(({ label }) => !expired.has(label)) };
-  if (!repo.dryRun && expired.size > 0) await repo.repo.saveBackupInfo(info, repo.session.version);
+  const wanted = new Set(plan.expired.flatMap(({ labels }) => labels));
+  const expired = repo.dryRun ? wanted : await unlist(repo, found.info, wanted);
+  const info = withoutBackups(found.info, expired);
   await keepLatest(
     repo,
     found.info,
@@ -115,16 +114,42 @@ async function carryOut(repo: ExpiringRepo, found: Found, plan: RetentionPlan<Ba
   return info;
 }
 
+const withoutBackups = (info: BackupInfo, labels: ReadonlySet<string>): BackupInfo => ({
+  ...info,
+  backups: info.backups.filter(({ label }) => !labels.has(label)),
+});
+
+/**
+ * Takes backups out of backup.info, and their manifests away.
+ * @returns those that are gone: what cannot be removed is in the list again
+ */
+async function unlist(
+  repo: ExpiringRepo,
+  info: BackupInfo,
+  wanted: ReadonlySet<BackupLabel>,
+): Promise<ReadonlySet<BackupLabel>> {
+  const gone = new Set<BackupLabel>();
+  if (wanted.size === 0) return gone;
+  await repo.repo.saveBackupInfo(withoutBackups(info, wanted), repo.session.version);
+  try {
+    await removeManifests(repo, info, wanted, gone);
+  } finally {
+    if (gone.size < wanted.size) await repo.repo.saveBackupInfo(withoutBackups(info, gone), repo.session.version);
+  }
+  return gone;
+}
+
 /**
  * The final manifest of a backup is the last of its files that is locked: while it cannot be removed, the backup stays whole,
  * with all that it depends on.
- * @returns the backups that stay
+ * @param gone is given the backups whose manifest was removed
  */
 async function removeManifests(
   repo: ExpiringRepo,
   info: BackupInfo,
   expired: ReadonlySet<BackupLabel>,
-): Promise<Set<BackupLabel>> {
+  gone: Set<BackupLabel>,
+): Promise<void> {
   const stay = new Set<BackupLabel>();
   for (const { label, prior, reference } of info.backups.toReversed()) {
     if (!expired.has(label)) continue;
@@ -135,6 +160,7 @@ async function removeManifests(
         await repo.storage.remove(file);
         // were it back after a crash, and the data not, the next run would list the backup again
         await repo.storage.paths?.sync(labelPath(repo.stanza, label));
+        gone.add(label);
         continue;
       }
     } catch (error) {
@@ -144,7 +170,6 @@ async function removeManifests(
     }
     for (const needed of [...reference, ...(prior === undefined ? [] : [prior])]) stay.add(needed);
   }
-  return stay;
 }
 
 function tell(repo: ExpiringRepo, plan: RetentionPlan): void {

@@ -48,10 +48,19 @@ async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, l
   );
   // nor after a crash: the names of the info files must not come back when what they speak of is gone
   await forAll(found, async ({ path }) => storage.paths?.sync(path));
-  await forAll(found, ({ path }) => storage.removeTree(path));
+  const hasDirectories = !isObjectStore(storage);
+  const contents = hasDirectories ? (await forAll(found, part => contentsOf(storage, part.path))).flat() : found;
+  await forAll(contents, ({ path }) => storage.removeTree(path));
+  // before the empty directories: while they are there one who is to end this finds something to do, and removes the file, too
+  await local.remove(stopped);
+  if (hasDirectories) await forAll(found, ({ path }) => storage.removeTree(path));
   await forAll(found, async ({ path }) => storage.paths?.sync(posix.dirname(path)));
   tellKept(session.log, repo.name, storage);
-  await local.remove(stopped);
+}
+
+/** What lies in a directory. */
+async function contentsOf(storage: Storage, path: string): Promise<{ readonly path: string }[]> {
+  return (await storage.names(path)).map(name => ({ path: `${path}/${name}` }));
 }
 
 /** @throws file-missing when the stanza was not stopped; pg-running when its server runs and force is off */

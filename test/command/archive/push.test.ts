@@ -388,6 +388,21 @@ test('a push that is killed leaves no segment; the next one succeeds; what was l
   expect(bed.archived()[0]).toBe(stored);
 });
 
+test('what a killed push has left of a timeline history file goes when it is old', async () => {
+  const bed = await makeBed();
+  const history = '00000002.history';
+  bed.write(`data/pg_wal/${history}`, '1\t0/3000000\tno reason\n');
+  const leftover = `repo1/archive/demo/15-1/${history}.0a1b2c3d.pgbackrest.tmp`;
+  bed.write(leftover, '1\t0/3');
+  bed.own();
+  expect((await bed.push(`pg_wal/${history}`)).code).toBe(0);
+  expect(bed.archived()).toHaveLength(2);
+  const old = Date.now() / 1000 - 2 * 60 * 60;
+  utimesSync(join(bed.folder, leftover), old, old);
+  expect((await bed.push(`pg_wal/${history}`)).code).toBe(0);
+  expect(bed.archived()).toEqual([history]);
+});
+
 test('two pushes of one segment at a time leave one whole file', async () => {
   const bed = await makeBed({ cipherPass: 'sekret' });
   const content = bed.segment(segment);

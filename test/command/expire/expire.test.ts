@@ -1,5 +1,5 @@
 /** The command on whole repositories, in this process. */
-import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -435,6 +435,20 @@ describe('what was left behind', () => {
       expect(repo.directories(), last).toEqual([F1, D1, F2, D2, I2]);
       expect(await repo.labels(), last).toEqual([F1, D1, F2, D2, I2]);
     }
+  });
+
+  it('a manifest that a killed backup had on its way into the history goes when it is old', async () => {
+    await writeThreeFulls();
+    const [old, young] = ['2020/old.manifest.gz.pgbackrest.tmp', '2021/young.manifest.gz.pgbackrest.tmp'];
+    const path = (file: string): string => `backup/demo/backup.history/${file}`;
+    for (const file of [old, young]) repo.put(path(file), 'half a man');
+    repo.age(path('2020'), 7200);
+    await run('--repo1-retention-full=9', '--dry-run');
+    expect(existsSync(join(repo.root, path(old)))).toBe(true);
+    await run('--repo1-retention-full=9');
+    expect(existsSync(join(repo.root, path(old)))).toBe(false);
+    expect(existsSync(join(repo.root, path(young)))).toBe(true);
+    expect(existsSync(join(repo.root, path(`2020/${F1}.manifest.gz`)))).toBe(true);
   });
 
   it('a backup whose full one is gone goes, too', async () => {

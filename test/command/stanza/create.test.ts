@@ -99,6 +99,39 @@ describe('a new stanza', () => {
     for (const file of files) expect(readFileSync(join(root, 'second', file))).toEqual(readFileSync(join(repo, file)));
   });
 
+  it('that a killed stanza-create has begun is ended by the next one, wherever it was', async () => {
+    const environment = { PGBACKREST_REPO1_CIPHER_TYPE: 'aes-256-cbc', PGBACKREST_REPO1_CIPHER_PASS: 'sekret' };
+    // in the order in which they come to be
+    const half = files.map(file => `${file}.pgbackrest.tmp`);
+    for (let done = 0; done <= files.length; done++) {
+      rmSync(repo, { recursive: true, force: true });
+      expect((await run([], environment)).error).toBeUndefined();
+      for (const file of files.slice(done)) rmSync(join(repo, file));
+      if (half[done] !== undefined) writeFileSync(join(repo, half[done] ?? ''), 'half of i');
+      // PostgreSQL archives as soon as it can
+      if (done > 0) mkdirSync(join(repo, 'archive/demo/15-1/0000000100000000'), { recursive: true });
+      expect((await run([], environment)).error, `after ${done} files`).toBeUndefined();
+      const opened = await open(repo, 'sekret');
+      const [archive, backup] = [await opened.loadArchiveInfo(), await opened.loadBackupInfo()];
+      expect(archive.history).toEqual([{ id: 1, version: '15', systemId }]);
+      expect(backup).toMatchObject({ currentId: 1, backups: [] });
+      expect(archive.cipherPass).not.toBe(backup.cipherPass);
+      for (const file of files) expect(existsSync(join(repo, file)), file).toBe(true);
+      for (const file of half) expect(existsSync(join(repo, file)), file).toBe(false);
+    }
+  });
+
+  it('that was begun for another cluster, or has had more than one, is not ended', async () => {
+    expect((await run()).error).toBeUndefined();
+    for (const file of files.slice(2)) rmSync(join(repo, file));
+    writeControl('15', 5n);
+    expect((await run()).error).toMatchObject({
+      kind: 'file-missing',
+      message: 'archive.info exists but backup.info is missing on repo1',
+    });
+    expect(readdirSync(join(repo, 'backup/demo'))).toEqual([]);
+  });
+
   it('in an encrypted repository: files nobody can read without the passphrase, with a key for each kind', async () => {
     const environment = { PGBACKREST_REPO1_CIPHER_TYPE: 'aes-256-cbc', PGBACKREST_REPO1_CIPHER_PASS: 'sekret' };
     expect((await run([], environment)).error).toBeUndefined();

@@ -230,6 +230,10 @@ export class FaultProxy {
   async #serve(request: IncomingMessage, response: ServerResponse, seen: SeenRequest): Promise<void> {
     const { fault } = seen;
     if (fault?.type === 'break') return await this.#serveBroken(request, response, seen, fault.how, fault.at);
+    if (fault?.type === 'call') {
+      await this.#serveBroken(request, response, seen, 'hang', fault.at);
+      return fault.call();
+    }
     if (fault?.type === 'answer') return await this.#serveInstead(request, response, seen, fault);
     if (fault?.type === 'delay') await sleep(fault.milliseconds);
     sendContinue(request, response);

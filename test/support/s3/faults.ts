@@ -18,6 +18,8 @@ export type Fault =
   | { readonly type: 'break'; readonly how: 'reset' | 'close' | 'hang'; readonly at: BreakPoint }
   /** The server's answer with as many bytes of content, but others. */
   | { readonly type: 'alter' }
+  /** Calls when it has come that far, and never answers: to end the client there. */
+  | { readonly type: 'call'; readonly at: Exclude<BreakPoint, 'download'>; readonly call: () => void }
   | Answer;
 
 /** An answer in the place of the server's. */

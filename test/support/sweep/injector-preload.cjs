@@ -43,6 +43,7 @@ function note(line) {
 
 /** @returns what is to happen to this operation, if it is its turn */
 function turn(kind, path) {
+  if (injection.thread === 'worker' && isMainThread) return undefined;
   if (!injection.under.some(folder => path === folder || path.startsWith(`${folder}/`))) return undefined;
   if (injection.kinds.length > 0 && !injection.kinds.includes(kind)) return undefined;
   const number = Atomics.add(count, 0, 1) + 1;
@@ -145,13 +146,25 @@ function around(name, kind, args, run, fail) {
     case 'kill-before':
       return kill();
     case 'kill-after':
-      run(args);
-      return kill();
+      try {
+        run(args);
+      } finally {
+        kill();
+      }
+      return undefined;
     case 'vanish':
     case 'shrink':
     case 'grow':
     case 'forbid':
       disturb(fault, path);
+      return run(args);
+    case 'end-thread':
+      // in a worker it ends no more than the thread
+      return process.exit(7);
+    case 'throw-in-thread':
+      setImmediate(() => {
+        throw new Error('thrown on purpose');
+      });
       return run(args);
     case 'short':
       return run(Buffer.isBuffer(args[1]) || ArrayBuffer.isView(args[1]) ? shorten(args) : args);
@@ -237,7 +250,20 @@ if (injection !== null && isWanted()) {
   if (isMainThread) process.on('exit', () => note(`all ${Atomics.load(count, 0)}`));
 }
 
+/** A thread has no command line of its own: the main one says what it is. */
+function isBackground() {
+  const name = `${key}, background`;
+  if (isMainThread) setEnvironmentData(name, process.argv.some(arg => /:async$/.test(arg)));
+  return getEnvironmentData(name) === true;
+}
+
 function isWanted() {
-  const isBackground = process.argv.some(arg => /:async$/.test(arg));
-  return injection.process === undefined || injection.process === (isBackground ? 'background' : 'foreground');
+  if (injection.once && original.existsSync(injection.report) && hasHit()) return false;
+  const own = isBackground() ? 'background' : 'foreground';
+  return injection.process === undefined || injection.process === own;
+}
+
+/** Whether it has happened to an earlier process of the same run. */
+function hasHit() {
+  return /^hit /m.test(original.readFileSync(injection.report, 'utf8'));
 }

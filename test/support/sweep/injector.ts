@@ -35,7 +35,8 @@ export type OperationKind =
 /**
  * An errno; a read or write that moves half of what it could; the end of the whole process before or after the operation; or
  * what another program does to the file just before it: remove it (a directory with all in it), cut it to half its pages, add a
- * page, take all permissions away.
+ * page, take all permissions away; or the end of the thread alone, at once or by an error that nobody catches (with
+ * `thread: 'worker'`: in the main thread both end the process).
  */
 export type Fault =
   | 'EIO'
@@ -49,7 +50,9 @@ export type Fault =
   | 'vanish'
   | 'shrink'
   | 'grow'
-  | 'forbid';
+  | 'forbid'
+  | 'end-thread'
+  | 'throw-in-thread';
 
 export interface Injection {
   /** Operations on these folders and what lies in them count; a rename by its old name. */
@@ -63,6 +66,10 @@ export interface Injection {
   readonly onwards?: boolean;
   /** Only in this one of the processes of asynchronous archiving; in any when absent. */
   readonly process?: 'foreground' | 'background';
+  /** Only what worker threads do counts. */
+  readonly thread?: 'worker';
+  /** A process that is started after it has happened is left alone. */
+  readonly once?: boolean;
   /** Keeps every operation that counts: see `PreparedRun.operations`. */
   readonly log?: boolean;
 }
@@ -108,7 +115,7 @@ export class Injector {
   prepare(injection: Injection): PreparedRun {
     const name = join(this.#folder, String(++this.#runs));
     const report = `${name}.report`;
-    const told = { kinds: [], nth: 0, fault: 'EIO', onwards: false, log: false, ...injection, report };
+    const told = { kinds: [], nth: 0, fault: 'EIO', onwards: false, once: false, log: false, ...injection, report };
     writeFileSync(`${name}.cjs`, preload.replace('/* INJECTION */ null', JSON.stringify(told)));
     giveTo(this.#user, `${name}.cjs`);
     const [node, launcher] = this.#command;

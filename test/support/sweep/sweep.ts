@@ -26,10 +26,13 @@ export class Sweep {
   readonly name: SweepName;
   readonly seed: number;
   readonly random: Random;
+  readonly #part: string | undefined;
   readonly #counts = new Map<string, number>();
 
-  constructor(name: SweepName) {
+  /** @param part of a sweep that has several test files: each has a tally of its own */
+  constructor(name: SweepName, part?: string) {
     this.name = name;
+    this.#part = part;
     this.seed = Number(process.env.PGBACKSTOP_SWEEP_SEED ?? (isFullSweep() ? Date.now() % 1_000_000 : 1));
     if (!Number.isSafeInteger(this.seed)) throw new Error('PGBACKSTOP_SWEEP_SEED is not a whole number');
     this.random = new Random(this.seed);
@@ -76,7 +79,7 @@ export class Sweep {
    * Prints the tally, and keeps it in `.test/sweep/NAME.json`. Call it when all is done.
    * @param part of a sweep that is several test files, each with a tally of its own: `NAME-PART.json`
    */
-  report(part?: string): void {
+  report(part = this.#part): void {
     const kinds = Object.fromEntries([...this.#counts].sort(([a], [b]) => a.localeCompare(b)));
     const folder = join(projectRoot(), '.test', 'sweep');
     mkdirSync(folder, { recursive: true });
