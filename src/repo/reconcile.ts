@@ -39,6 +39,8 @@ export async function reconcileBackupInfo(
     if (listed.has(label)) continue;
     const entry = await tryAdd(repo, info, label, listed, options.warn);
     if (entry === undefined) continue;
+    // its backup may have been killed before it synced the name of the manifest, and others may soon depend on it
+    if (options.dryRun !== true) await repo.storage.paths?.sync(labelPath(repo.stanza, label));
     backups.push(entry);
     listed.add(label);
     options.warn(`backup '${label}' found in repository added to backup.info`);

@@ -59,6 +59,23 @@ const restore = (): string[] => [
 ];
 
 describe.skipIf(missing !== undefined)('durable', () => {
+  it('stanza-create: the names that an earlier one has left, too', async () => {
+    const all = await calls('stanza-create');
+    at(all, 'sync-end', `${repo}/archive/demo`);
+    at(all, 'sync-end', `${repo}/backup/demo`);
+  });
+
+  it('a backup that is found in the repository, before backup.info lists it', async () => {
+    const info = `${repo}/backup/demo/backup.info`;
+    const before = readFileSync(info);
+    await bed.run('backup', '--type=full');
+    const label = (await bed.labels()).at(-1);
+    for (const file of [info, `${info}.copy`]) writeFileSync(file, before);
+    const all = await calls('annotate', `--set=${label}`, '--annotation=by=hand');
+    expect(at(all, 'sync-end', `${repo}/backup/demo/${label}`)).toBeLessThan(at(all, 'rename', info));
+    expect(await bed.labels()).toContain(label);
+  });
+
   it('expire: the manifest of a backup is gone for good before backup.info and its data change', async () => {
     const [label] = await bed.labels();
     const all = await calls('expire', '--repo1-retention-full=1');

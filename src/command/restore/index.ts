@@ -23,7 +23,7 @@ import { controlName, type Manifest, pgDataTarget } from '../../repo/manifest/ma
 import { begun } from '../../repo/object-store.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { finishSink, readStored } from '../../repo/stored.ts';
-import { syncUnusedPath } from '../../storage/posix/kept-directory.ts';
+import { syncKeptPath } from '../../storage/posix/kept-directory.ts';
 import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { droppedFile } from '../dropped-wal.ts';
@@ -138,7 +138,7 @@ export async function run(session: Session<'restore'>): Promise<undefined> {
   // before anything else is made: whenever we are stopped, delta can go on
   await repo.writeManifestTo(files, manifest, `${pgPath}/${unfinishedMark}`, session.version);
   for (const path of createDirectories(clean)) changed.add(path);
-  if (unfinished) for (const path of keepDirectories(manifest, layout)) changed.add(path);
+  if (unfinished) keepDirectories(manifest, layout);
 
   const bytes = await restoreFiles(session, {
     repo,
@@ -294,14 +294,12 @@ function dropFiles(manifest: Manifest, type: string, preserve: ReadonlySet<strin
   if (dropped.size > 0) files.sort(index => !dropped.has(index));
 }
 
-/** What an earlier restore made may be in memory only. @returns the directories that hold it: they are to be synced */
-function keepDirectories(manifest: Manifest, layout: RestoreLayout): string[] {
-  const parents = layout.directories(manifest).map(({ path }) => dirname(path));
+/** What an earlier restore made may be in memory only, with the directories around it. */
+function keepDirectories(manifest: Manifest, layout: RestoreLayout): void {
+  for (const { path } of layout.directories(manifest)) syncKeptPath(path);
   for (const { target } of layout.links) {
-    if (target.file !== undefined) parents.push(dirname(dirname(layout.pathOf(target.name))));
+    if (target.file !== undefined) syncKeptPath(dirname(layout.pathOf(target.name)));
   }
-  for (const parent of parents) syncUnusedPath(parent);
-  return parents;
 }
 
 /** The names of all that was restored become durable; that of pg_control comes last, by itself. */

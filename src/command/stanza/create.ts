@@ -64,6 +64,8 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
   }
   await loadStanzaInfo(repo, databaseOf(control));
   for (const { twin } of [archive, backup]) if (twin !== undefined) await repo.copy(twin.from, twin.to);
+  // an earlier one may have been killed before it synced the names that are there
+  for (const path of [archivePath(stanza), backupPath(stanza)]) await storage.paths?.sync(path);
   return archive.twin !== undefined || backup.twin !== undefined;
 }
 

@@ -10,17 +10,33 @@ import { systemError } from '../../base/error.ts';
 const temporary = /\.pgbackrest\.tmp$/;
 
 /**
- * Makes the name of a directory durable, and those of its parents, as far up as they are ours and no file is in them: where a
- * file has its name its writer has done this before.
- * @throws path-sync
+ * Makes the name of a directory durable, and those of its parents, as far up as they can be ours and no file is in them: where
+ * a file has its name its writer has done this before.
+ * @throws path-open, path-sync
  */
 export function syncUnusedPath(directory: string): void {
-  for (let at = directory; at !== dirname(at) && mayBeNew(at); at = dirname(at)) {
+  for (let at = directory; mayBeOurs(at) && !hasFile(at); at = dirname(at)) {
     if (!syncIfReadable(dirname(at))) return;
   }
 }
 
-const mayBeNew = (directory: string): boolean => statSync(directory).uid === process.geteuid?.() && !hasFile(directory);
+/**
+ * The same of a directory that may have files in it, which were written without this.
+ * @throws path-open, path-sync
+ */
+export function syncKeptPath(directory: string): void {
+  if (mayBeOurs(directory) && syncIfReadable(dirname(directory))) syncUnusedPath(dirname(directory));
+}
+
+function mayBeOurs(directory: string): boolean {
+  const user = process.geteuid?.();
+  try {
+    // root gives to others what it has made
+    return directory !== dirname(directory) && (user === 0 || statSync(directory).uid === user);
+  } catch (error) {
+    throw systemError(error, { other: 'path-open' }, `unable to get info for path '${directory}'`);
+  }
+}
 
 function hasFile(directory: string): boolean {
   try {
