@@ -6,19 +6,10 @@
  * against 9 to 12 ms to load a foreign-function library.
  */
 
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { constants, fstatSync, ftruncateSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pauseThread } from './clock.ts';
+import { closeFile } from './close-file.ts';
 import { BackstopError, systemError, systemReason } from './error.ts';
 import { formatJson, type Json, type JsonObject, parseJson } from './json.ts';
 import { makePath } from './make-path.ts';
@@ -91,16 +82,16 @@ function take(path: string, execId: string, lock: (descriptor: number) => boolea
     const descriptor = openLockFile(path);
     try {
       if (!lock(descriptor)) {
-        closeSync(descriptor);
+        closeFile(descriptor, path);
         return undefined;
       }
     } catch (error) {
-      closeSync(descriptor);
+      closeFile(descriptor, path);
       throw error;
     }
     // the holder before us removes its file: between our open and our lock we may have locked what no path names any more
     if (sameFile(descriptor, path)) return held(path, descriptor, execId);
-    closeSync(descriptor);
+    closeFile(descriptor, path);
   }
 }
 
@@ -134,7 +125,7 @@ export function inspectLock(path: string): LockState {
     if (tryFlock(descriptor, 'shared')) return { state: 'unlocked' };
     return { state: 'held', content: parseContent(readFileSync(descriptor, 'utf8')) };
   } finally {
-    closeSync(descriptor);
+    closeFile(descriptor, path);
   }
 }
 
@@ -211,11 +202,7 @@ class HeldLock implements Lock {
     if (descriptor === undefined) return;
     // closed even where that fails: the number may soon be that of another file
     this.#descriptor = undefined;
-    try {
-      closeSync(descriptor);
-    } catch (error) {
-      throw systemError(error, { other: 'file-close' }, `unable to close lock file '${this.#path}'`);
-    }
+    closeFile(descriptor, this.#path);
   }
 }
 

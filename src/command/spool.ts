@@ -16,6 +16,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
+import { closeFile } from '../base/close-file.ts';
 import { BackstopError, type ErrorKind, errorKindOf, systemError } from '../base/error.ts';
 import { formatJson } from '../base/json.ts';
 import { makePath } from '../base/make-path.ts';
@@ -202,7 +203,7 @@ function readStatusFile(path: string): { readonly text: string; readonly mtime: 
   } catch (error) {
     throw systemError(error, { other: 'file-read' }, `unable to read file '${path}'`);
   } finally {
-    closeSync(descriptor);
+    closeFile(descriptor, path);
   }
 }
 

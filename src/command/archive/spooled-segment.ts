@@ -1,6 +1,7 @@
 /** A segment that lies in the spool: whether it can be trusted, and its way to where PostgreSQL wants it. */
-import { closeSync, constants, copyFileSync, fstatSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
+import { constants, copyFileSync, fstatSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { closeFile } from '../../base/close-file.ts';
 import { BackstopError, isBackstopError, systemError } from '../../base/error.ts';
 import { exists } from '../../base/exists.ts';
 import type { ControlData } from '../../postgres/control.ts';
@@ -75,6 +76,6 @@ function inspect(path: string, owner: SegmentOwner, forcedVersion: string | unde
     if (isBackstopError(error)) return 'unsound';
     throw systemError(error, { other: 'file-read' }, `unable to read '${path}'`);
   } finally {
-    closeSync(descriptor);
+    closeFile(descriptor, path);
   }
 }

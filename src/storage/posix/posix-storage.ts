@@ -26,6 +26,7 @@ import {
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { closeFile } from '../../base/close-file.ts';
 import { BackstopError, systemError } from '../../base/error.ts';
 import { makePath } from '../../base/make-path.ts';
 import { bufferPool } from '../../codec/buffer-pool.ts';
@@ -488,14 +489,6 @@ function closePath(descriptor: number, path: string): void {
     closeSync(descriptor);
   } catch (error) {
     throw systemError(error, { other: 'path-close' }, `unable to close path '${path}'`);
-  }
-}
-
-function closeFile(descriptor: number, path: string): void {
-  try {
-    closeSync(descriptor);
-  } catch (error) {
-    throw systemError(error, { other: 'file-close' }, `unable to close file '${path}'`);
   }
 }
 

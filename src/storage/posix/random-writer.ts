@@ -1,16 +1,7 @@
 /** Writes pieces of a local file wherever they belong: restore of blocks. */
-import {
-  closeSync,
-  constants,
-  fchownSync,
-  fstatSync,
-  fsync,
-  ftruncateSync,
-  futimesSync,
-  openSync,
-  writeSync,
-} from 'node:fs';
+import { constants, fchownSync, fstatSync, fsync, ftruncateSync, futimesSync, openSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { closeFile } from '../../base/close-file.ts';
 import { systemError } from '../../base/error.ts';
 
 const fsyncLater = promisify(fsync);
@@ -70,10 +61,6 @@ export class RandomWriter {
   }
 
   close(): void {
-    try {
-      closeSync(this.#descriptor);
-    } catch (error) {
-      throw systemError(error, { other: 'file-close' }, `unable to close file '${this.#path}'`);
-    }
+    closeFile(this.#descriptor, this.#path);
   }
 }

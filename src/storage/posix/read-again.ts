@@ -1,5 +1,6 @@
 /** Reads a piece of a file once more, synchronously: for a step that doubts what it was given. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { openSync, readSync } from 'node:fs';
+import { closeFile } from '../../base/close-file.ts';
 import { systemError } from '../../base/error.ts';
 
 /** @returns false when the file is gone or ends before the piece does */
@@ -22,6 +23,6 @@ export function readAgain(path: string, offset: number, into: Uint8Array): boole
   } catch (error) {
     throw systemError(error, { other: 'file-read' }, `unable to read '${path}'`);
   } finally {
-    closeSync(descriptor);
+    closeFile(descriptor, path);
   }
 }

@@ -21,6 +21,14 @@ it('a wrong page that is read again in two pieces is still a wrong page', async 
   expect(output).toContain(`invalid page checksums found in file ${under[0]} at pages 0-2`);
 });
 
+it('a file that cannot be closed after a page of it was read again is an error that names it', async () => {
+  const [path = ''] = [join(bed.cluster.data, 'base/5/1247')];
+  const failing = { under: [path], kinds: ['close'], nth: 1, fault: 'EIO' } as const;
+  const { code, output } = await bed.meet(failing, 'backup', '--type=full');
+  expect(output).toContain(`unable to close file '${path}': [5] I/o error`);
+  expect(code).toBe(79);
+});
+
 it('a pg_control that vanishes after the backup has begun is an error, also without a server', async () => {
   const under = [join(bed.cluster.data, 'global')];
   const lists = { under, kinds: ['list'], nth: 1, fault: 'vanish' } as const;

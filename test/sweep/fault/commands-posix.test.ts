@@ -47,6 +47,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     short: 2,
     prepare: bed => makeBackups(bed),
     complete: whole(1),
+    codes: severalErrors,
   },
   {
     name: 'backup, full, and what it expires',
@@ -66,6 +67,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     short: 2,
     prepare: bed => makeBackups(bed, 'full'),
     complete: whole(2),
+    codes: severalErrors,
     // one without changes is refused
     mend: async bed => change(bed, 50),
   },
@@ -77,6 +79,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     short: 1,
     prepare: bed => makeBackups(bed, 'full', 'incr'),
     complete: whole(3),
+    codes: severalErrors,
   },
   {
     name: 'backup that goes on with an aborted one',
@@ -96,6 +99,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
       expect(killed.outcome.signal, killed.outcome.output).toBe('SIGKILL');
     },
     complete: whole(1),
+    codes: severalErrors,
   },
   {
     name: 'expire',
