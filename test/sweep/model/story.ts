@@ -59,7 +59,12 @@ class StepError extends Error {
 }
 
 /** A history with a failure, made shorter while it fails. */
-export async function shorten(history: History, sweep: Sweep, error: unknown, most: number): Promise<Error> {
+export async function shorten(
+  history: History,
+  sweep: Sweep,
+  error: unknown,
+  { most, beside }: { readonly most: number; readonly beside: Beside | undefined },
+): Promise<Error> {
   let shortest = history;
   let failure = error;
   let tries = 0;
@@ -67,7 +72,7 @@ export async function shorten(history: History, sweep: Sweep, error: unknown, mo
     const without = { ...shortest, steps: shortest.steps.filter((_, at) => at !== index) };
     tries++;
     try {
-      await tell(without, sweep);
+      await tell(without, sweep, beside);
     } catch (again) {
       shortest = without;
       failure = again;

@@ -1,6 +1,5 @@
 /** A stanza to which things happen: our commands on real repositories, and the model beside them. */
 import { utimesSync } from 'node:fs';
-import { join } from 'node:path';
 import { formatLabelTime } from '../../../src/base/clock.ts';
 import type { RunCommand } from '../../../src/config/command.ts';
 import type { CommandResult } from '../../support/command-run.ts';
@@ -54,7 +53,7 @@ export class World {
     this.setting = setting;
     this.bed = new CommandBed('model');
     // past what real clocks have stamped files with, so that all that is older looks so
-    this.clock = new FakeClock(Math.floor(Date.now() / 1000) + 86_400);
+    this.clock = new FakeClock(Date.UTC(2031, 0, 1) / 1000 + random.between(0, 365 * 86_400));
     this.cluster = new ModelCluster(this.bed, random);
     this.repos = setting.retention.map((retention, index) => ({
       key: index + 1,
@@ -163,10 +162,6 @@ export class World {
     const args = [`--repo=${key}`, `--set=${label}`, `--pg1-path=${target}`, `--tablespace-map-all=${space}`];
     await this.run('restore', [...args, ...(wal === undefined ? ['--type=none'] : ['--type=immediate'])]);
     return this.cluster.content(target);
-  }
-
-  configFile(name: string): string {
-    return join(this.bed.root, name);
   }
 
   dispose(): void {

@@ -18,7 +18,7 @@ afterAll(() => sweep.report());
 
 const real = requireCompat();
 /** So many bits are turned in each file. */
-const rounds = shortOrFull(4, 300);
+const rounds = shortOrFull(4, 150);
 /** Of each round so many files are used, one at a time. */
 const uses = shortOrFull(2, 2);
 
