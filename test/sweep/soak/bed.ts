@@ -150,6 +150,11 @@ export class SoakBed {
     await load?.abandon();
   }
 
+  /** Waits until the server has been started again, where it is just being restarted. */
+  async up(): Promise<void> {
+    await this.server.take(async () => undefined);
+  }
+
   tool(name: Name): Tool {
     const tool = this.tools.get(name);
     if (tool === undefined) throw new Error(`there is no tool ${name}`);
