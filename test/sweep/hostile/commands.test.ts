@@ -148,8 +148,6 @@ it('commands on hostile repositories end, say why, and touch nothing else', asyn
     bed.configure({ ...variants[index], 'repo1-path': repo, 'spool-path': bed.newFolder() });
     const done = Array.from({ length: random.between(1, 3) }, () => spoil(repo, outside, random));
     execFileSync('chown', ['-hR', '--reference', root, repo]);
-    if (process.env.HOSTILE_TIMES !== undefined)
-      console.error(`CASE ${number} ${new Date().toISOString()} ${done.join('; ')}`);
     const before = beyond.map(shape).join('\n');
     await sweep.case(`case ${number}: ${done.join('; ')}`, async () => {
       await runAll(repo, random);
