@@ -52,11 +52,14 @@ async function carryOut(repo: ExpiringRepo, plan: ArchivePlan): Promise<void> {
     await repo.removeTrees([base]);
     return;
   }
+  if (await repo.isLink(base)) return;
   for (const line of plan.details) repo.detail(`${archiveId} ${line}`);
   const names = await repo.storage.names(base);
   const directories = sortDirectories(names, ranges);
-  const lists = await repo.names(directories.parts.map(directory => `${base}/${directory}`));
-  const files = new Map(directories.parts.map((directory, index) => [directory, lists[index] ?? []]));
+  const parts: string[] = [];
+  for (const directory of directories.parts) if (!(await repo.isLink(`${base}/${directory}`))) parts.push(directory);
+  const lists = await repo.names(parts.map(directory => `${base}/${directory}`));
+  const files = new Map(parts.map((directory, index) => [directory, lists[index] ?? []]));
   const { paths, runs } = planRemoval(names, directories, files, ranges);
   for (const directory of directories.whole) repo.detail(`${archiveId} remove archive path ${directory}`);
   for (const { start, stop } of runs) repo.info(`${archiveId} remove archive, start = ${start}, stop = ${stop}`);

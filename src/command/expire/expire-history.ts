@@ -14,11 +14,12 @@ export async function expireHistory(repo: ExpiringRepo, info: BackupInfo): Promi
   if (days === undefined) return;
   const limit = historyLimit(days, repo.now);
   const base = historyPath(repo.stanza);
+  if (await repo.isLink(base)) return;
   const years = await repo.storage.names(base);
   const gone = expiredYears(years, limit);
   for (const year of gone) repo.info(`remove expired backup history path ${year}`);
   await repo.removeTrees(gone.map(year => `${base}/${year}`));
-  if (!years.includes(limit.year)) return;
+  if (!years.includes(limit.year) || (await repo.isLink(`${base}/${limit.year}`))) return;
   const current = new Set<string>(info.backups.map(({ label }) => label));
   const files = expiredManifests(await repo.storage.names(`${base}/${limit.year}`), limit, current);
   for (const file of files) repo.info(`remove expired backup history manifest ${file}`);

@@ -1,5 +1,14 @@
 /** The command on whole repositories, in this process. */
-import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -74,6 +83,30 @@ describe('expire', () => {
     expect(repo.wal('15-1').filter(name => name.includes('/'))[0]).toBe(`${s(7).slice(0, 16)}/${s(7)}`);
     // manifests of what went are remembered
     expect(repo.has(`backup/demo/backup.history/2020/${F1}.manifest.gz`)).toBe(true);
+  });
+
+  it('removes nothing behind a link that somebody put in the place of a directory', async () => {
+    await writeThreeFulls();
+    const outside = join(root, 'outside');
+    const archive = join(repo.root, 'archive/demo/15-1');
+    renameSync(archive, outside);
+    symlinkSync(outside, archive);
+    const before = readdirSync(outside, { recursive: true }).sort();
+    const { log, error } = await run('--repo1-retention-full=2');
+    expect(error).toBeUndefined();
+    expect(log).toContain(`WARN: repo1: '${archive}' is a link: nothing is removed behind it`);
+    expect(readdirSync(outside, { recursive: true }).sort()).toEqual(before);
+    // nor in one directory of WAL, of which a part is to go
+    rmSync(archive);
+    renameSync(outside, archive);
+    const directory = join(archive, s(1).slice(0, 16));
+    renameSync(directory, outside);
+    symlinkSync(outside, directory);
+    const files = readdirSync(outside);
+    expect((await run('--repo1-retention-full=2')).log).toContain(
+      `WARN: repo1: '${directory}' is a link: nothing is removed behind it`,
+    );
+    expect(readdirSync(outside)).toEqual(files);
   });
 
   it('keeps of older backups just the WAL that makes them consistent', async () => {

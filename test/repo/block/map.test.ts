@@ -42,6 +42,18 @@ function refusal(bytes: Uint8Array, blockSize = block, checksumSize = 6): string
   return 'none';
 }
 
+it('super blocks of one backup with a gap between them, or not wholly used, are read as they are written', () => {
+  const items = [
+    { ...item(0, 1000, 2 * block, 0, '000000000001') },
+    { ...item(0, 1000, 2 * block, 1, '000000000002') },
+    { ...item(0, 500, block, 0, '000000000003'), offset: 1009 },
+    { ...item(0, 700, 3 * block, 0, '000000000004'), offset: 1509 },
+    { ...item(0, 700, 3 * block, 2, '000000000005'), offset: 1509 },
+    { ...item(1, 700, block, 0, '000000000006'), offset: 9 },
+  ];
+  expect(plain(decodeBlockMap(encodeBlockMap(items, block), block, 6))).toEqual(plain(items));
+});
+
 describe('a map that pgBackRest wrote', () => {
   it('is read', () => {
     expect(plain(decodeBlockMap(third, block, 6))).toEqual(plain(thirdItems));

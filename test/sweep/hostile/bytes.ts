@@ -100,7 +100,7 @@ function changeOnce(
     case 9: {
       // again and again: what is quadratic shows
       const small = piece.length === 0 ? Buffer.from([random.between(0, 255)]) : piece.subarray(0, 64);
-      const most = random.chance(10) ? longest : 4096;
+      const most = random.chance(4) ? longest : 2048;
       return put(Buffer.concat(Array.from({ length: Math.max(1, Math.floor(most / small.length / 2)) }, () => small)));
     }
     case 10: {
@@ -115,7 +115,7 @@ function changeOnce(
       return put(Buffer.from(random.pick(tokens)), random.chance(50) ? length : 0);
     default: {
       const token = Buffer.from(random.pick(tokens));
-      const count = Math.max(1, Math.floor((random.chance(10) ? longest : 2048) / Math.max(1, token.length) / 2));
+      const count = Math.max(1, Math.floor((random.chance(4) ? longest : 2048) / Math.max(1, token.length) / 2));
       return put(Buffer.concat(Array.from({ length: count }, () => token)));
     }
   }
@@ -125,5 +125,10 @@ function changeOnce(
 const lengthOf = (random: Random): number =>
   random.chance(70) ? random.between(1, 8) : random.chance(80) ? random.between(1, 200) : random.between(1, 20_000);
 
-const noiseOf = (random: Random, length: number): Buffer =>
-  Buffer.from(Array.from({ length }, () => random.between(0, 255)));
+/** Random bytes, made once: long cases would be slow to make. */
+const noise = ((random = new Random(1)) => Buffer.from(Array.from({ length: 65_536 }, () => random.between(0, 255))))();
+
+const noiseOf = (random: Random, length: number): Buffer => {
+  const at = random.between(0, noise.length - 1);
+  return noise.subarray(at, at + length);
+};

@@ -168,8 +168,8 @@ it(
       Buffer.from([0, 0, 0, 0xff, 0xff]),
       Buffer.from([1, 0, 0, 0xff, 0xff]),
     ];
-    await fuzzCodec('gz', compressed('gz', false), own('gz', false), [1500, 60_000], { tokens });
-    await fuzzCodec('gz, raw', compressed('gz', true), own('gz', true), [1000, 40_000], { tokens });
+    await fuzzCodec('gz', compressed('gz', false), own('gz', false), [800, 60_000], { tokens });
+    await fuzzCodec('gz, raw', compressed('gz', true), own('gz', true), [500, 40_000], { tokens });
     await fuzzCodec('gz, bombs', [bomb('gz')], own('gz', false), [15, 1000], { tokens });
   },
   hour,
@@ -192,8 +192,8 @@ it(
     const linked = [true, false].flatMap(isChecked =>
       plain().map(content => linkedFrame(lz4[0] as Lz4Library, content, isChecked)),
     );
-    await fuzzCodec('lz4', [...compressed('lz4', false), ...compressed('lz4', true)], both, [1500, 60_000], { tokens });
-    await fuzzCodec('lz4, linked blocks', linked, both, [1500, 60_000], { tokens });
+    await fuzzCodec('lz4', [...compressed('lz4', false), ...compressed('lz4', true)], both, [800, 60_000], { tokens });
+    await fuzzCodec('lz4, linked blocks', linked, both, [800, 60_000], { tokens });
     await fuzzCodec('lz4, bombs', [bomb('lz4').subarray(0, 150_000)], both, [15, 1000], { tokens });
   },
   hour,
@@ -209,7 +209,7 @@ it(
       Buffer.from([3, 0, 0]),
       Buffer.from([0x60, 0xff, 0xff]),
     ];
-    await fuzzCodec('zst', compressed('zst', false), all, [1500, 60_000], { tokens });
+    await fuzzCodec('zst', compressed('zst', false), all, [800, 60_000], { tokens });
     await fuzzCodec('zst, bombs', [bomb('zst')], all, [15, 1000], { tokens });
   },
   hour,
@@ -223,7 +223,7 @@ it(
       Buffer.from([0x31, 0x41, 0x59, 0x26, 0x53, 0x59]),
       Buffer.from([0x17, 0x72, 0x45, 0x38, 0x50, 0x90]),
     ];
-    await fuzzCodec('bz2', compressed('bz2', false), own('bz2', false), [500, 20_000], { tokens });
+    await fuzzCodec('bz2', compressed('bz2', false), own('bz2', false), [300, 20_000], { tokens });
     await fuzzCodec('bz2, bombs', [bomb('bz2')], own('bz2', false), [8, 400], { tokens });
   },
   hour,
@@ -240,7 +240,7 @@ it(
         name,
         seeds,
         () => [{ name, open: () => codecs.decrypt.open({ step: 'decrypt', passphrase, raw }) }],
-        [1000, 40_000],
+        [500, 40_000],
         {
           tokens: ['Salted__'],
         },

@@ -3,7 +3,7 @@
  * that says what is wrong, within some memory; nothing outside of the repository and of what is restored is touched.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { errorCodes } from '../../../src/base/error.ts';
@@ -19,13 +19,15 @@ let root: string;
 let outside: string;
 
 const cipher = { 'repo1-cipher-type': 'aes-256-cbc', 'repo1-cipher-pass': 'secret' };
-const variants: readonly OptionValues[] = [
+const allVariants: readonly OptionValues[] = [
   { 'repo1-bundle': 'y', 'repo1-block': 'y' },
   { 'compress-type': 'gz' },
   { 'compress-type': 'zst', 'repo1-bundle': 'y', 'repo1-block': 'y', ...cipher },
   { 'compress-type': 'lz4', 'repo1-bundle': 'y' },
   { 'compress-type': 'bz2', ...cipher },
 ];
+
+const variants = allVariants.slice(0, shortOrFull(3, allVariants.length));
 
 beforeAll(async () => {
   bed = new OfflineBed();
@@ -69,9 +71,11 @@ async function attempt(command: string, args: readonly string[]): Promise<Outcom
   }, 25);
   const outcome = await running.done.finally(() => clearInterval(watch));
   const said = `${command} ${args.join(' ')} ended with ${outcome.code ?? outcome.signal}\n${outcome.output.slice(-4000)}`;
-  expect(mistakes, said).not.toContain(outcome.code);
+  // PostgreSQL's word for what the archive does not have
+  const isMissing = command === 'archive-get' && outcome.code === 1;
+  if (!isMissing) expect(mistakes, said).not.toContain(outcome.code);
   expect(outcome.output, said).not.toMatch(/\bat .*(main|thread)\.cjs:\d+|TypeError|RangeError \[|Maximum call stack/);
-  if (outcome.code !== 0 && command !== 'verify')
+  if (outcome.code !== 0 && !isMissing && command !== 'verify')
     expect(outcome.output, said).toMatch(/ERROR: \[\d{3}\]|error|invalid|missing/i);
   expect(memory, `kilobytes: ${said}`).toBeLessThan(mostMemory);
   sweep.tried(`${command}: ${outcome.code === 0 ? 'well' : 'refused'}`);
@@ -89,7 +93,9 @@ function memoryOf(pid: number): number {
 
 /** The commands, one after another; those that change the repository at last. */
 async function runAll(repo: string, random: Random): Promise<void> {
-  const labels = readdirSync(join(repo, 'backup/demo').replace(/\/$/, '')).filter(name => /^\d{8}-\d{6}F/.test(name));
+  const backups = join(repo, 'backup/demo');
+  const names = existsSync(backups) && statSync(backups).isDirectory() ? readdirSync(backups) : [];
+  const labels = names.filter(name => /^\d{8}-\d{6}F/.test(name));
   const [target, space] = [bed.newFolder(), bed.newFolder()];
   const label = labels.at(random.between(-2, 0)) ?? '20261121-020956F';
   const segment = random.pick(['000000010000000000000001', '000000010000000000000002', '00000002.history']);
@@ -133,7 +139,7 @@ function shuffled<T>(list: readonly T[], random: Random): T[] {
 it('commands on hostile repositories end, say why, and touch nothing else', async () => {
   const beyond = [outside, bed.cluster.data];
   const repo = join(root, 'repo');
-  for (let number = 1; number <= shortOrFull(4, 160); number++) {
+  for (let number = 1; number <= shortOrFull(4, 120); number++) {
     // of its own, so that one case can be seen again alone
     const random = new Random(sweep.seed * 1000 + number);
     const index = (number - 1) % variants.length;
@@ -142,7 +148,6 @@ it('commands on hostile repositories end, say why, and touch nothing else', asyn
     bed.configure({ ...variants[index], 'repo1-path': repo, 'spool-path': bed.newFolder() });
     const done = Array.from({ length: random.between(1, 3) }, () => spoil(repo, outside, random));
     execFileSync('chown', ['-hR', '--reference', root, repo]);
-    if (process.env.HOSTILE_TIMES !== undefined) console.error(`CASE ${number} ${new Date().toISOString()} ${done.join('; ')}`);
     const before = beyond.map(shape).join('\n');
     await sweep.case(`case ${number}: ${done.join('; ')}`, async () => {
       await runAll(repo, random);

@@ -50,7 +50,6 @@ export class Fuzz {
   /** Tries all cases of a target. @throws for the first that misbehaves, made as small as it gets */
   async run<Description>(target: Target<Description>): Promise<void> {
     const tally = { read: 0, refused: 0 };
-    const begun = process.cpuUsage();
     const property = fc.asyncProperty(target.inputs.arbitrary, async description => {
       const input = target.inputs.build(description);
       tally[await this.#try(target, input)]++;
@@ -62,10 +61,6 @@ export class Fuzz {
       interruptAfterTimeLimit: shortOrFull(120_000, 1_500_000),
       markInterruptAsFailure: true,
     });
-    if (process.env.HOSTILE_TIMES !== undefined)
-      console.error(
-        `TIME ${target.name} ${(process.cpuUsage(begun).user / 1000 / found.numRuns).toFixed(3)} ms a case, ${JSON.stringify(tally)}`,
-      );
     for (const [how, cases] of Object.entries(tally)) if (cases > 0) this.#sweep.tried(`${target.name}: ${how}`, cases);
     if (!found.failed) return;
     const [description] = found.counterexample ?? [];

@@ -23,8 +23,10 @@ import { changedInfo } from './info-text.ts';
 
 /** Changes a repository once. @returns what was done */
 export function spoil(repo: string, outside: string, random: Random): string {
-  const files = below(repo).filter(path => lstatSync(path).isFile());
-  const folders = below(repo).filter(path => lstatSync(path).isDirectory());
+  // nobody reads the history
+  const all = below(repo).filter(path => !path.includes('/backup.history'));
+  const files = all.filter(path => lstatSync(path).isFile());
+  const folders = all.filter(path => lstatSync(path).isDirectory());
   const file = random.pick(files);
   const name = relative(repo, file);
   switch (random.between(0, 11)) {
