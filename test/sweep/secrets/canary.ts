@@ -69,8 +69,9 @@ export class Canaries {
       if (this.#beginnings[hash(key)] === 0) continue;
       for (const needle of this.#needles.get(key) ?? []) {
         const start = at - 3;
-        if (!found.has(needle) && needle.bytes.compare(bytes, start, start + needle.bytes.length) === 0)
-          found.set(needle, start);
+        const end = start + needle.bytes.length;
+        if (found.has(needle) || start < 0 || end > bytes.length) continue;
+        if (needle.bytes.compare(bytes, start, end) === 0) found.set(needle, start);
       }
     }
     return [...found].map(([{ secret, form }, at]) => {

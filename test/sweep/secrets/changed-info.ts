@@ -2,6 +2,9 @@
  * Info files and manifests of an encrypted repository with something wrong in them: what is said of it must not quote the
  * passphrase that they carry.
  */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { isBackstopError } from '../../../src/base/error.ts';
 import type { BackupLabel } from '../../../src/repo/label.ts';
 import { archiveInfoFile, backupInfoFile, copySuffix, manifestFile } from '../../../src/repo/layout.ts';
@@ -29,26 +32,23 @@ interface Read {
 
 export class ChangedInfo {
   readonly #random: Random;
+  /** Of the changed files: thousands are written and synced. */
+  readonly #folder: string;
   readonly #place: StanzaRepo;
   readonly #carriers: readonly Read[];
 
-  private constructor(random: Random, place: StanzaRepo, carriers: readonly Read[]) {
+  private constructor(random: Random, folder: string, place: StanzaRepo, carriers: readonly Read[]) {
     this.#random = random;
+    this.#folder = folder;
     this.#place = place;
     this.#carriers = carriers;
   }
 
   /**
    * @param path of a repository with a backup
-   * @param folder where changed files go
    */
-  static async open(
-    random: Random,
-    path: string,
-    folder: string,
-    label: string,
-    cipherPass: string,
-  ): Promise<ChangedInfo> {
+  static async open(random: Random, path: string, label: string, cipherPass: string): Promise<ChangedInfo> {
+    const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'changed-info-'));
     const open = (base: string) =>
       new StanzaRepo(
         { key: 1, type: 'posix', path: base, cipherPass },
@@ -69,7 +69,7 @@ export class ChangedInfo {
       stored: Buffer.from(await readStored(repo.storage, carrier.path, undefined, limit)),
       text: Buffer.from(await readStored(repo.storage, carrier.path, carrier.passphrase, limit)).toString(),
     });
-    return new ChangedInfo(random, place, await Promise.all(carriers.map(read)));
+    return new ChangedInfo(random, folder, place, await Promise.all(carriers.map(read)));
   }
 
   /** @returns all that is said of one more change, and what that was */
@@ -80,6 +80,10 @@ export class ChangedInfo {
     const paths = [carrier.path, carrier.path + copySuffix];
     await writeStored(this.#place.storage, paths, isStored ? undefined : carrier.passphrase, content);
     return { what: `${carrier.path}: ${what}`, said: await saidOf(() => carrier.load(this.#place)) };
+  }
+
+  dispose(): void {
+    rmSync(this.#folder, { recursive: true });
   }
 
   /** Something in the file as it is stored: a changed byte makes a block of nonsense. */

@@ -84,17 +84,19 @@ export function stanzaCases(sweep: Sweep, made: () => SecretBed): void {
     });
 
     it('finds changed passphrases in the repository', async () => {
-      const changed = await ChangedInfo.open(
-        sweep.random,
-        join(bed.root, 'repo1'),
-        bed.folder('changed'),
-        bed.labels()[0] ?? '',
-        bed.secrets['repo1-cipher-pass'] ?? '',
-      );
-      for (let round = 0; round < shortOrFull(300, 10_000); round++) {
-        const { what, said } = await changed.next();
-        sweep.tried('fails: a changed info file or manifest');
-        await sweep.case(what, () => expect(describeSightings(what, bed.canaries.find(Buffer.from(said)))).toEqual([]));
+      const [label = ''] = bed.labels();
+      const pass = bed.secrets['repo1-cipher-pass'] ?? '';
+      const changed = await ChangedInfo.open(sweep.random, join(bed.root, 'repo1'), label, pass);
+      try {
+        for (let round = 0; round < shortOrFull(300, 10_000); round++) {
+          const { what, said } = await changed.next();
+          sweep.tried('fails: a changed info file or manifest');
+          await sweep.case(what, () =>
+            expect(describeSightings(what, bed.canaries.find(Buffer.from(said)))).toEqual([]),
+          );
+        }
+      } finally {
+        changed.dispose();
       }
     });
 
