@@ -66,7 +66,7 @@ describe('of backup and restore', () => {
         const judge = new RepoJudge({ bed, repos, contents, both: bed.canRead({}) });
         const isThere = !hasFailed(result, death);
         for (const labels of await judge.expectWhole()) expect(labels).toHaveLength(isThere ? 2 : 1);
-        await judge.noteListed();
+        judge.noteComplete();
         bed.change();
         await judge.expectTheOtherGoesOn('backup', args);
         await bed.untilLabelIsFree(repos);
