@@ -1,6 +1,6 @@
 /** A tiny cluster and its repositories, spool and locks in one folder that is photographed, and put back before each kill. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { OfflineBed, type Outcome } from '../../integration/offline-bed.ts';
 import { findRealPgbackrest, isSince, type RealPgbackrest } from '../../support/real-pgbackrest.ts';
