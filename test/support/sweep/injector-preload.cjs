@@ -253,7 +253,11 @@ if (injection !== null && isWanted()) {
 /** A thread has no command line of its own: the main one says what it is. */
 function isBackground() {
   const name = `${key}, background`;
-  if (isMainThread) setEnvironmentData(name, process.argv.some(arg => /:async$/.test(arg)));
+  if (isMainThread)
+    setEnvironmentData(
+      name,
+      process.argv.some(arg => /:async$/.test(arg)),
+    );
   return getEnvironmentData(name) === true;
 }
 

@@ -89,3 +89,34 @@ test('the process is killed before or after it', async () => {
     expect(readdirSync(work).sort()).toEqual(left);
   }
 });
+
+test('a thread ends alone, at once or by an error that nobody catches', async () => {
+  const counted = injector.prepare({ under: [work], thread: 'worker', log: true });
+  expect((await run(counted.tool)).code).toBe(0);
+  expect(new Set(counted.operations().map(({ path }) => path.replace(/\.tmp$/, '')))).toEqual(
+    new Set([join(work, 'two')]),
+  );
+  for (const [fault, code, left] of [
+    ['end-thread', 0, ['one', 'two.tmp']],
+    ['throw-in-thread', 1, ['one', 'two']],
+  ] as const) {
+    rmSync(work, { recursive: true, force: true });
+    const ending = injector.prepare({ under: [work], thread: 'worker', kinds: ['rename'], nth: 1, fault });
+    expect((await run(ending.tool)).code).toBe(code);
+    expect(ending.hit()?.path).toBe(join(work, 'two.tmp'));
+    expect(readdirSync(work).sort()).toEqual(left);
+  }
+});
+
+test('a process that is started after it has happened is left alone', async () => {
+  const killed = injector.prepare({ under: [work], kinds: ['rename'], nth: 1, fault: 'kill-before', once: true });
+  expect((await run(killed.tool)).signal).toBe('SIGKILL');
+  rmSync(work, { recursive: true });
+  expect((await run(killed.tool)).code).toBe(0);
+});
+
+test('it is killed after an operation that fails, too', async () => {
+  await run([process.execPath, program]);
+  const killed = injector.prepare({ under: [work], kinds: ['mkdir'], nth: 1, fault: 'kill-after' });
+  expect((await run(killed.tool)).signal).toBe('SIGKILL');
+});

@@ -28,7 +28,7 @@ it('archive-push to two repositories', { timeout: patience }, async () => {
     name: 'archive-push',
     injector: bed.injector,
     under: [bed.folder],
-    short: 5,
+    short: 3,
     reset: () => bed.reset(),
     run: tool => push(4, tool),
     judge: async () => {
@@ -54,7 +54,7 @@ it('a history file to two repositories', { timeout: patience }, async () => {
     name: 'archive-push of a history file',
     injector: bed.injector,
     under: [bed.folder],
-    short: 2,
+    short: 1,
     reset: () => bed.reset(),
     run: pushHistory,
     judge: async () => {
@@ -76,7 +76,7 @@ it('archive-get', { timeout: patience }, async () => {
     name: 'archive-get',
     injector: bed.injector,
     under: [bed.folder],
-    short: 3,
+    short: 2,
     reset: () => bed.reset(),
     run: tool => get(segmentName(4), tool),
     judge: async () => {

@@ -63,7 +63,7 @@ it('archive-push: the background process alone', { timeout: patience }, async ()
     name: 'archive-push:async',
     injector: bed.injector,
     under: [bed.folder],
-    short: 3,
+    short: 2,
     reset,
     run: tool =>
       bed.run(tool, '--archive-async', ...pushing, 'archive-push:async', join(bed.waits.bed.dataDirectory, 'pg_wal')),
@@ -81,7 +81,7 @@ it('archive-push: whoever waits has another background process started', { timeo
     under: [bed.folder],
     only: { process: 'background' },
     survives: true,
-    short: 2,
+    short: 1,
     reset,
     run: tool => andBackground(push(tool)),
     judge: async ({ code, output }) => {
@@ -99,7 +99,7 @@ it('archive-push: the foreground, whose background goes on', { timeout: patience
     injector: bed.injector,
     under: [bed.folder],
     only: { process: 'foreground' },
-    short: 2,
+    short: 1,
     reset,
     run: push,
     judge: async () => {
@@ -140,7 +140,7 @@ it('archive-get: the background process alone', { timeout: patience }, async () 
     name: 'archive-get:async',
     injector: bed.injector,
     under: [bed.folder],
-    short: 3,
+    short: 1,
     reset,
     run: tool => bed.run(tool, ...getting, 'archive-get:async', ...[4, 5, 6].map(segmentName)),
     judge: async () => {
@@ -157,7 +157,7 @@ it('archive-get: the background process, while recovery waits', { timeout: patie
     under: [bed.folder],
     only: { process: 'background' },
     survives: true,
-    short: 2,
+    short: 1,
     reset,
     run: tool => andBackground(get(4, tool)),
     judge: async ({ code, output }) => {
@@ -176,7 +176,7 @@ it('archive-get: the foreground, whose background goes on', { timeout: patience 
     injector: bed.injector,
     under: [bed.folder],
     only: { process: 'foreground' },
-    short: 2,
+    short: 1,
     reset,
     run: tool => get(4, tool),
     judge: async () => {

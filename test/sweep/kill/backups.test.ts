@@ -12,7 +12,7 @@ killBackups('backups', [
     type: 'incr',
     before: ['full', 'incr'],
     options: () => ({ 'repo1-hardlink': 'y', 'compress-type': 'gz' }),
-    short: 2,
+    short: 1,
   },
   {
     name: 'full, resumed',

@@ -26,8 +26,8 @@ afterAll(() => {
 });
 
 const cases: readonly { name: string; args: readonly string[]; options: OptionValues; short: number }[] = [
-  { name: 'by retention', args: ['--repo1-retention-full=1'], options: {}, short: 4 },
-  { name: 'of the newest set', args: ['--set=NEWEST'], options: { 'repo1-bundle': 'y' }, short: 2 },
+  { name: 'by retention', args: ['--repo1-retention-full=1'], options: {}, short: 2 },
+  { name: 'of the newest set', args: ['--set=NEWEST'], options: { 'repo1-bundle': 'y' }, short: 1 },
 ];
 
 describe.each(cases)('$name', ({ name, args, options, short }) => {

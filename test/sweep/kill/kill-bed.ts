@@ -1,6 +1,6 @@
 /** A tiny cluster and its repositories, spool and locks in one folder that is photographed, and put back before each kill. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { OfflineBed, type Outcome } from '../../integration/offline-bed.ts';
 import { findRealPgbackrest, isSince, type RealPgbackrest } from '../../support/real-pgbackrest.ts';
@@ -101,8 +101,15 @@ export class KillBed extends OfflineBed {
   /** Directories of backups, complete or not. */
   directories(key: number): string[] {
     const folder = join(this.repo(key), 'backup/demo');
-    const names = statSync(folder, { throwIfNoEntry: false }) === undefined ? [] : readdirSync(folder);
+    const names = existsSync(folder) ? readdirSync(folder) : [];
     return names.filter(name => /^\d{8}-\d{6}F/.test(name)).sort();
+  }
+
+  /** Those with a final manifest. */
+  completeBackups(key: number): string[] {
+    return this.directories(key).filter(label =>
+      existsSync(join(this.repo(key), 'backup/demo', label, 'backup.manifest')),
+    );
   }
 
   /** Labels that a tool lists. */

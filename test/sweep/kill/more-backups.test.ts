@@ -13,7 +13,7 @@ const two = (bed: KillBed) => ({
 });
 
 killBackups('more-backups', [
-  { name: 'full, blocks', type: 'full', before: ['full'], options: () => blocks, short: 1 },
+  { name: 'full, blocks', type: 'full', before: ['full'], options: () => blocks, short: 0 },
   {
     name: 'incr, blocks, encrypted',
     type: 'incr',
@@ -21,7 +21,7 @@ killBackups('more-backups', [
     options: () => ({ ...blocks, ...encrypted }),
     short: 1,
   },
-  { name: 'full, two repositories', type: 'full', before: ['full'], options: two, repos: [1, 2], short: 1 },
+  { name: 'full, two repositories', type: 'full', before: ['full'], options: two, repos: [1, 2], short: 0 },
   {
     name: 'incr, two repositories, one with blocks',
     type: 'incr',

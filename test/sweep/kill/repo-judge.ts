@@ -50,19 +50,18 @@ export class RepoJudge {
     for (const key of repos) {
       const labels = await bed.listed(key, bed.ours);
       if (both) expect(await bed.listed(key, bed.judge)).toEqual(labels);
+      expect(bed.completeBackups(key)).toEqual(expect.arrayContaining(labels));
       for (const label of labels) await this.#expectContent(key, label, this.#fast);
       all.push(labels);
     }
     return all;
   }
 
-  /** What is listed by now has the content that the cluster has now: it will change. */
-  async noteListed(): Promise<void> {
+  /** What is complete by now, listed or yet to be found, has the content that the cluster has now: that will change. */
+  noteComplete(): void {
     const { bed, repos } = this.#options;
-    for (const key of repos) {
-      for (const label of await bed.listed(key, this.#fast))
-        if (!this.#contents.has(label)) this.#contents.set(label, bed.content());
-    }
+    for (const label of repos.flatMap(key => bed.completeBackups(key)))
+      if (!this.#contents.has(label)) this.#contents.set(label, bed.content());
   }
 
   /** The newest backup of each repository is the cluster, also by our own restore. */

@@ -29,7 +29,7 @@ it('an online backup', { timeout: patience }, async () => {
     injector,
     under: [bed.stanza.repo],
     kinds: turning,
-    short: 2,
+    short: 1,
     // the server goes on, and so does its repository
     reset: () => undefined,
     run: tool => bed.stanza.attempt(tool, backup),

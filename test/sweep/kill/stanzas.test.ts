@@ -55,7 +55,7 @@ it('stanza-create', { timeout: patience }, async () => {
     name: 'stanza-create',
     injector: bed.injector,
     under: [bed.state],
-    short: 6,
+    short: 3,
     reset,
     run: tool => bed.attempt('stanza-create', [], tool),
     judge: async () => {
@@ -82,7 +82,7 @@ it('stanza-upgrade', { timeout: patience }, async () => {
     name: 'stanza-upgrade',
     injector: bed.injector,
     under: [bed.state],
-    short: 3,
+    short: 1,
     reset,
     run: tool => bed.attempt('stanza-upgrade', upgrade, tool),
     judge: async () => {
@@ -121,7 +121,7 @@ it('stanza-delete', { timeout: patience }, async () => {
     name: 'stanza-delete',
     injector: bed.injector,
     under: [bed.state],
-    short: 4,
+    short: 2,
     reset,
     run: tool => bed.attempt('stanza-delete', args, tool),
     judge: async () => {

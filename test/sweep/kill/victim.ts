@@ -11,6 +11,9 @@ const durable: readonly OperationKind[] = ['create', 'sync', 'rename', 'remove',
 /** Milliseconds that a test may take: in the long form one kills hundreds of times. */
 export const patience = shortOrFull(300_000, 7_200_000);
 
+/** Whether a scenario is tried at all: the long form has all, the short one those that have cases in it. */
+export const isTried = ({ short }: { readonly short: number }): boolean => isFullSweep() || short > 0;
+
 /** Steps that others see at once. */
 export const turning: readonly OperationKind[] = ['rename', 'remove', 'mkdir', 'link'];
 

@@ -56,7 +56,7 @@ describe('of backup and restore', () => {
       under: [bed.state],
       only: { thread: 'worker' },
       deaths,
-      short: 2,
+      short: 1,
       reset: async () => {
         bed.putBack(photo);
         await bed.untilLabelIsFree(repos);
@@ -66,7 +66,7 @@ describe('of backup and restore', () => {
         const judge = new RepoJudge({ bed, repos, contents, both: bed.canRead({}) });
         const isThere = !hasFailed(result, death);
         for (const labels of await judge.expectWhole()) expect(labels).toHaveLength(isThere ? 2 : 1);
-        await judge.noteListed();
+        judge.noteComplete();
         bed.change();
         await judge.expectTheOtherGoesOn('backup', args);
         await bed.untilLabelIsFree(repos);
@@ -91,7 +91,7 @@ describe('of backup and restore', () => {
       under: [bed.state],
       only: { thread: 'worker' },
       deaths,
-      short: 2,
+      short: 1,
       reset: () => bed.putBack(photo),
       run: tool => bed.attempt('restore', args, tool),
       judge: async (result, death) => {
@@ -167,7 +167,7 @@ describe('of asynchronous archiving', () => {
       only: { process: 'background', thread: 'worker' },
       survives: true,
       deaths,
-      short: 2,
+      short: 1,
       reset,
       run: async tool => {
         const outcome = await bed.run(tool, '--archive-async', ...pushing, 'archive-push', `pg_wal/${segmentName(4)}`);
@@ -200,7 +200,7 @@ describe('of asynchronous archiving', () => {
       only: { process: 'background', thread: 'worker' },
       survives: true,
       deaths,
-      short: 2,
+      short: 1,
       reset,
       run: async tool => {
         const outcome = await get(4, tool);
