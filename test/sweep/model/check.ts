@@ -27,7 +27,11 @@ export async function checkRepo(world: World, repo: RepoState): Promise<void> {
   same(of('archive ids'), [...archive.keys()].sort(), [...repo.archive.keys()].sort());
   for (const [id, names] of repo.archive)
     same(of(`archive ${id}`), [...(archive.get(id) ?? [])].sort(), [...names].sort());
-  for (const backup of backups) checkWal(world, repo, archive, backup);
+  for (const backup of backups) {
+    const gone = backup.needs.filter(label => !labels.includes(label));
+    if (gone.length > 0) throw new Error(of(`${backup.label} needs ${gone.join(', ')}, which is gone`));
+    checkWal(world, repo, archive, backup);
+  }
 }
 
 const not =

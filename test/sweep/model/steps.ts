@@ -89,8 +89,11 @@ export function makeSteps(random: Random, repos: number, count: number): Step[] 
 function makeStep(random: Random, repos: number): Step {
   const dice = random.between(1, 100);
   const repo = () => (repos > 1 && random.chance(40) ? 'all' : random.between(1, repos));
+  // the first changes of a command are those that matter
   const broken = (percent: number, last: number): { break?: Break } =>
-    random.chance(percent) ? { break: { at: random.between(1, last), how: random.chance(65) ? 'kill' : 'fail' } } : {};
+    random.chance(percent)
+      ? { break: { at: random.between(1, random.pick([4, 10, last])), how: random.chance(65) ? 'kill' : 'fail' } }
+      : {};
   if (dice <= 42) {
     return {
       kind: 'backup',
