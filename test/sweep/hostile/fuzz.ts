@@ -27,11 +27,13 @@ export interface Target<Description> {
   readonly kinds: readonly ErrorKind[];
   /** How many cases, in `npm test` and in the long form. */
   readonly cases: readonly [short: number, full: number];
-  /** Seconds of processor time that one case may take. */
+  /** Seconds of processor time that one case may take, besides those for its bytes. */
   readonly seconds?: number;
   /** Megabytes that one case may add to the most that this process ever had. */
   readonly megabytes?: number;
 }
+
+const secondsPerByte = 1e-5;
 
 /** A case that ended in a way in which none may end. */
 class Misbehaviour extends Error {
@@ -90,7 +92,9 @@ export class Fuzz {
     const after = process.resourceUsage();
     const seconds = (after.userCPUTime + after.systemCPUTime - before.userCPUTime - before.systemCPUTime) / 1e6;
     const megabytes = (after.maxRSS - before.maxRSS) / 1024;
-    if (seconds > (target.seconds ?? 3)) throw new Misbehaviour(`${input.length} bytes took ${seconds} seconds`);
+    // what is linear may be slow: every byte may be where a value could begin
+    if (seconds > (target.seconds ?? 3) + input.length * secondsPerByte)
+      throw new Misbehaviour(`${input.length} bytes took ${seconds} seconds`);
     if (megabytes > (target.megabytes ?? 256)) throw new Misbehaviour(`${input.length} bytes took ${megabytes} MB`);
     return end;
   }
