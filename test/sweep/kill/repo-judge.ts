@@ -60,8 +60,10 @@ export class RepoJudge {
   /** What is complete by now, listed or yet to be found, has the content that the cluster has now: that will change. */
   noteComplete(): void {
     const { bed, repos } = this.#options;
-    for (const label of repos.flatMap(key => bed.completeBackups(key)))
-      if (!this.#contents.has(label)) this.#contents.set(label, bed.content());
+    for (const key of repos) {
+      for (const label of bed.completeBackups(key))
+        if (this.#contentOf(key, label) === undefined) this.#contents.set(`${key} ${label}`, bed.content());
+    }
   }
 
   /** The newest backup of each repository is the cluster, also by our own restore. */
@@ -69,7 +71,7 @@ export class RepoJudge {
     const { bed, repos, both } = this.#options;
     for (const key of both ? repos : []) {
       const label = (await bed.listed(key, bed.judge)).at(-1) ?? '';
-      expect(this.#contents.has(label), `${label} is new`).toBe(false);
+      expect(this.#contentOf(key, label), `${label} is new`).toBeUndefined();
       await this.#expectContent(key, label, bed.ours);
     }
   }
@@ -103,8 +105,13 @@ export class RepoJudge {
 
   async #expectContent(key: number, label: string, tool: Tool): Promise<void> {
     const { bed } = this.#options;
-    const expected = this.#contents.get(label) ?? bed.content();
+    const expected = this.#contentOf(key, label) ?? bed.content();
     expect(await bed.restore([`--repo=${key}`, `--set=${label}`], tool), `${label} in repo${key}`).toEqual(expected);
+  }
+
+  /** What was backed up earlier. A label that is gone on with in one repository may be complete, and older, in another. */
+  #contentOf(key: number, label: string): Content | undefined {
+    return this.#contents.get(`${key} ${label}`) ?? this.#contents.get(label);
   }
 
   async #expectSound(key: number): Promise<void> {
