@@ -7,6 +7,7 @@ export function exists(path: string): boolean {
   try {
     return statSync(path, { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return false;
     throw systemError(error, { other: 'file-open' }, `unable to get info for path/file '${path}'`);
   }
 }

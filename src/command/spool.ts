@@ -117,7 +117,9 @@ export function removeSpoolFile(path: string): void {
   try {
     rmSync(path, { force: true, recursive: true });
   } catch (error) {
-    throw systemError(error, { other: 'file-remove' }, `unable to remove file '${path}'`);
+    // of a directory, what is in it
+    const { path: inside = path } = error as NodeJS.ErrnoException;
+    throw systemError(error, { other: 'file-remove' }, `unable to remove file '${inside}'`);
   }
 }
 

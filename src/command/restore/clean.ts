@@ -261,7 +261,9 @@ function remove(path: string, kind: 'file' | 'path'): void {
   try {
     rmSync(path, { recursive: kind === 'path' });
   } catch (error) {
-    throw systemError(error, { other: `${kind}-remove` }, `unable to remove ${kind} '${path}'`);
+    // of a directory, what is in it
+    const { path: inside = path } = error as NodeJS.ErrnoException;
+    throw systemError(error, { other: `${kind}-remove` }, `unable to remove ${kind} '${inside}'`);
   }
 }
 

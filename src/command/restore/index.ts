@@ -183,9 +183,20 @@ function realPathOf(path: string): string {
   }
 }
 
+/** A directory that we may not enter has nothing for us: that it is not ours is said when the directories are looked at. */
+function mayExist(path: string): boolean {
+  try {
+    return exists(path);
+  } catch (error) {
+    const { cause } = error as { readonly cause?: NodeJS.ErrnoException };
+    if (cause?.code === 'EACCES') return false;
+    throw error;
+  }
+}
+
 /** @throws pg-running */
 function checkNotRunning(pgPath: string): void {
-  if (!exists(`${pgPath}/postmaster.pid`)) return;
+  if (!mayExist(`${pgPath}/postmaster.pid`)) return;
   throw new BackstopError('pg-running', 'unable to restore while PostgreSQL is running', {
     hint: [
       `presence of 'postmaster.pid' in '${pgPath}' indicates PostgreSQL is running.`,
@@ -198,7 +209,7 @@ function checkNotRunning(pgPath: string): void {
 function mayRemoveFrom(session: Session<'restore'>, pgPath: string): boolean {
   const { delta, force } = session.settings.values;
   if (!delta && !force) return false;
-  if (exists(`${pgPath}/PG_VERSION`) || exists(`${pgPath}/${unfinishedMark}`)) return true;
+  if (mayExist(`${pgPath}/PG_VERSION`) || mayExist(`${pgPath}/${unfinishedMark}`)) return true;
   session.log.warn(
     `--delta or --force specified but unable to find 'PG_VERSION' or '${unfinishedMark}' in '${pgPath}' to confirm that this is a valid $PGDATA directory. --delta and --force have been disabled and if any files exist in the destination directories the restore will be aborted.`,
   );

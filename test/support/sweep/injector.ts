@@ -86,6 +86,8 @@ export interface PreparedRun {
   readonly tool: Tool;
   /** Where the fault happened (the first time, with `onwards`), or undefined when the program did not get there. */
   hit(): Operation | undefined;
+  /** All of them, with `onwards`. */
+  hits(): Operation[];
   /** How many operations counted; of a program that was killed, undefined. The largest, of several processes. */
   total(): number | undefined;
   /** All that counted, in order of their numbers, where `log` was asked for. */
@@ -128,6 +130,7 @@ export class Injector {
     return {
       tool: [node, `--require=${name}.cjs`, launcher],
       hit: () => operations('hit')[0],
+      hits: () => operations('hit'),
       total() {
         const totals = lines().flatMap(line => /^all (\d+)$/.exec(line)?.[1] ?? []);
         return totals.length === 0 ? undefined : Math.max(...totals.map(Number));

@@ -82,7 +82,7 @@ const push = (name: string) => ({
     if (archived(bed, name).length > 0) await isArchived(bed, name);
   },
   verifies: false,
-  codes: ['command'] as const,
+  codes: ['command', 'repo-invalid'] as const,
 });
 
 const get = (name: string) => ({

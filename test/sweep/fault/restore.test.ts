@@ -78,6 +78,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     args: into,
     argsAgain: withDelta,
     places: ['target', 'repo', 'lock', 'spool'],
+    codes: ['file-remove'],
     short: 2,
     async prepare(bed) {
       await prepare(bed);

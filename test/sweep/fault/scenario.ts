@@ -118,7 +118,7 @@ class ScenarioRuns {
       if (outcome.signal !== undefined) throw new Error('it hung');
       if (outcome.code === 0) await complete(bed, outcome);
       else {
-        checkLoud(outcome, place, hit, this.#scenario);
+        checkLoud(outcome, place, run.hits(), this.#scenario);
         await failed?.(bed, outcome);
       }
       await this.#verify(false);
@@ -169,11 +169,12 @@ async function explained(said: string, check: () => Promise<void>): Promise<void
 function checkLoud(
   outcome: Outcome,
   place: Place,
-  hit: Operation | undefined,
+  hits: readonly Operation[],
   { codes = [], process }: Scenario,
 ): void {
   // without a lock the background process may not write into the spool what was wrong
   const isSilent = process === 'background' && place === 'lock';
+  const [hit] = hits;
   if (hit === undefined) throw new Error('fails without having met a fault');
   const { code = -1, output } = outcome;
   const locked: readonly ErrorKind[] = place === 'lock' ? ['lock-acquire'] : [];
@@ -182,6 +183,6 @@ function checkLoud(
   if (!output.includes(`ERROR: [${String(code).padStart(3, '0')}]: `)) throw new Error('the log has no such error');
   // which one is not to be used was told in warnings
   if (code === errorCodes['repo-invalid'] || isSilent) return;
-  const name = hit.path.replace(/(\.[0-9a-f]{8})?\.pgbackrest\.tmp$/, '');
-  if (!output.includes(name)) throw new Error(`the error does not name ${name}`);
+  const names = hits.map(({ path }) => path.replace(/(\.[0-9a-f]{8})?\.pgbackrest\.tmp$/, ''));
+  if (!names.some(name => output.includes(name))) throw new Error(`the error does not name ${names}`);
 }
