@@ -30,8 +30,12 @@ export function quoteArgument(argument: string): string {
   return dashes + (equal >= 0 && suspicious.test(name) ? `${name}=${redacted}` : written);
 }
 
+/** A shorter line has no room for a secret that would be one. */
+const shortestSecret = 6;
+
 /** A line of a configuration file that cannot be read. Its number is told too, so it need not be quoted in doubt. */
 export function quoteLine(line: string): string {
+  if (line.length < shortestSecret) return line;
   const section = /^\[[\w.:-]*\]?/.exec(line)?.[0];
   if (section !== undefined) return line === section ? line : `${section}${redacted}`;
   const [name = ''] = /^[\w-]*/.exec(line) ?? [];

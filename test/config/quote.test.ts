@@ -44,7 +44,7 @@ describe('an argument that is none', () => {
 });
 
 describe('a line of a configuration file that cannot be read', () => {
-  test.each(['delta', 'repo1-path /var/lib', 'repo-path: /var/lib', '[global', '[]', '[demo:backup'])(
+  test.each(['delta', 'a=b', 'a', '=a', 'repo1-path /var/lib', 'repo-path: /var/lib', '[global', '[]', '[demo:backup'])(
     '%s is quoted',
     line => expect(quoteLine(line)).toBe(line),
   );

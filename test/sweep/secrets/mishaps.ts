@@ -20,7 +20,7 @@ export const lookers: readonly (readonly [command: string, args: (bed: SecretBed
   ['archive-get', bed => ['000000010000000000000001', join(bed.root, 'work/got')]],
   ['archive-push', bed => [join(bed.cluster.data, 'pg_wal/000000010000000000000003')]],
   ['archive-push', bed => ['--archive-async', join(bed.cluster.data, 'pg_wal/000000010000000000000003')]],
-  ['backup', () => ['--no-online', '--repo=1']],
+  ['backup', () => ['--no-online', '--type=full', '--repo=1']],
   ['check', () => []],
   ['expire', () => []],
   ['info', () => []],
