@@ -22,6 +22,8 @@ export const codecs = ['none', 'gz', 'lz4', 'zst', 'bz2'] as const;
 
 /** How fast it goes. */
 export interface Pace {
+  /** How long it goes on. */
+  readonly seconds: number;
   /** Transactions a second. */
   readonly rate: number;
   /** Milliseconds between two rows of the ledger. */
@@ -72,7 +74,7 @@ export class SoakBed {
     const { random } = sweep;
     this.random = random;
     this.pace = pace;
-    this.journal = new Journal(sweep);
+    this.journal = new Journal(sweep, pace.seconds);
     this.#project = project;
     this.tools = tools;
     this.cluster = cluster;
