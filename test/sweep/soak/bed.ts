@@ -168,10 +168,10 @@ export class SoakBed {
   }
 
   /** Who pushes WAL now, and how: not always the one that makes the backup, and asynchronously most of the time. */
-  changeArchiver(): void {
+  changeArchiver(isAsync = this.random.chance(85)): void {
     const name = this.anyTool();
     const options = [`--compress-type=${this.random.pick(codecs)}`];
-    if (this.random.chance(15)) options.push('--no-archive-async');
+    if (!isAsync) options.push('--no-archive-async');
     this.archiver.use(this.stanza, this.tool(name), ...options);
     this.journal.add(`    WAL by ${name} ${options.join(' ')}`);
   }
