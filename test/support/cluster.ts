@@ -210,16 +210,8 @@ export class TestCluster {
    */
   async start(timeout = 60): Promise<void> {
     const options = `-p ${this.port} -c unix_socket_directories=${this.socketDirectory} -c listen_addresses=`;
-    const result = await this.#control([
-      'start',
-      '-w',
-      '-t',
-      String(timeout),
-      '-l',
-      join(this.root, 'log'),
-      '-o',
-      options,
-    ]);
+    const log = join(this.root, 'log');
+    const result = await this.#control(['start', '-w', '-t', String(timeout), '-l', log, '-o', options], timeout);
     if (result.code !== 0) {
       throw new Error(`PostgreSQL ${this.binaries.version} did not start: ${result.stderr}\n${this.log.slice(-4000)}`);
     }
@@ -228,7 +220,8 @@ export class TestCluster {
   /** Stops the server; it is fine when it does not run. */
   async stop(mode: ShutdownMode = 'fast'): Promise<void> {
     if (!this.running) return;
-    const result = await this.#control(['stop', '-w', '-m', mode]);
+    // a server that archives asks archive_command once more, and waits for what it is at
+    const result = await this.#control(['stop', '-w', '-t', '400', '-m', mode], 400);
     // it may have ended by itself meanwhile
     if (result.code !== 0 && this.running)
       throw new Error(`PostgreSQL did not stop: ${result.stderr}\n${this.log.slice(-4000)}`);
@@ -445,8 +438,10 @@ export class TestCluster {
     await this.dispose();
   }
 
-  async #control(parameters: readonly string[]): Promise<RunResult> {
-    return await this.run([join(this.binaries.bin, 'pg_ctl'), '-D', this.dataDirectory, ...parameters]);
+  /** @param seconds that the command itself may wait */
+  async #control(parameters: readonly string[], seconds = 60): Promise<RunResult> {
+    const argv = [join(this.binaries.bin, 'pg_ctl'), '-D', this.dataDirectory, ...parameters];
+    return await this.run(argv, { timeout: (seconds + 60) * 1000 });
   }
 
   #serverPid(): number | undefined {

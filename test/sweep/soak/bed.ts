@@ -22,6 +22,8 @@ export const codecs = ['none', 'gz', 'lz4', 'zst', 'bz2'] as const;
 
 /** How fast it goes. */
 export interface Pace {
+  /** How long it goes on. */
+  readonly seconds: number;
   /** Transactions a second. */
   readonly rate: number;
   /** Milliseconds between two rows of the ledger. */
@@ -72,7 +74,7 @@ export class SoakBed {
     const { random } = sweep;
     this.random = random;
     this.pace = pace;
-    this.journal = new Journal(sweep);
+    this.journal = new Journal(sweep, pace.seconds);
     this.#project = project;
     this.tools = tools;
     this.cluster = cluster;
@@ -166,10 +168,10 @@ export class SoakBed {
   }
 
   /** Who pushes WAL now, and how: not always the one that makes the backup, and asynchronously most of the time. */
-  changeArchiver(): void {
+  changeArchiver(isAsync = this.random.chance(85)): void {
     const name = this.anyTool();
     const options = [`--compress-type=${this.random.pick(codecs)}`];
-    if (this.random.chance(15)) options.push('--no-archive-async');
+    if (!isAsync) options.push('--no-archive-async');
     this.archiver.use(this.stanza, this.tool(name), ...options);
     this.journal.add(`    WAL by ${name} ${options.join(' ')}`);
   }

@@ -17,7 +17,7 @@ export class Harm {
   async killArchivers(): Promise<void> {
     const { random, journal, stanza } = this.#bed;
     const isBackground = random.chance(70);
-    this.#bed.changeArchiver();
+    this.#bed.changeArchiver(isBackground || random.chance(50));
     for (let times = random.between(1, 4); times > 0; times--) {
       await this.#work();
       const end = performance.now() + 5000;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Sweep } from '../../support/sweep/sweep.ts';
 import { projectRoot } from '../../support/unprivileged-project.ts';
 
-/** What happened in a soak, and when; and how often. It can be read in `.test/sweep/soak.log` while it goes on. */
+/** What happened in a soak, and when; and how often. It can be read in `.test/sweep/soak-SECONDS.log` while it goes on. */
 export class Journal {
   readonly #began = performance.now();
   readonly #counts = new Map<string, number>();
@@ -11,11 +11,11 @@ export class Journal {
   readonly #file: string;
   #lines: string[] = [];
 
-  constructor(sweep: Sweep) {
+  constructor(sweep: Sweep, seconds: number) {
     this.#sweep = sweep;
     const folder = join(projectRoot(), '.test', 'sweep');
     mkdirSync(folder, { recursive: true });
-    this.#file = join(folder, 'soak.log');
+    this.#file = join(folder, `soak-${seconds}.log`);
     writeFileSync(this.#file, `${sweep.again}\n`);
   }
 

@@ -10,8 +10,8 @@ import { Soak } from './soak.ts';
 const seconds = Number(process.env.PGBACKSTOP_SOAK_SECONDS ?? shortOrFull(40, 3600));
 const isHurried = seconds < 100;
 const pace = isHurried
-  ? { rate: 300, ledger: 150, server: 500, restarts: 1, rest: 0, restores: 0 }
-  : { rate: 20, ledger: 500, server: 3000, restarts: 1, rest: 2, restores: 60_000 };
+  ? { seconds, rate: 300, ledger: 150, server: 500, restarts: 1, rest: 0, restores: 0 }
+  : { seconds, rate: 20, ledger: 500, server: 3000, restarts: 1, rest: 2, restores: 60_000 };
 
 test(
   'a long life: every restore has the rows of its moment, and nothing is left that should not be',
@@ -19,7 +19,7 @@ test(
     const sweep = new Sweep('soak');
     const soak = await Soak.begin(sweep, pace);
     try {
-      await sweep.case('soak', () => soak.run(seconds * 1000));
+      await sweep.case('soak', () => soak.run());
       console.log(`soak: ${soak.summary}`);
       for (const what of ['kill', 'restore', 'mark', 'change', 'promote', 'expire', ...(isHurried ? [] : ['inspect'])])
         expect(soak.journal.count(what), what).toBeGreaterThan(0);

@@ -52,8 +52,8 @@ export class Soak {
   }
 
   /** Some of everything first, then what chance brings until the time is over; then a look at what is left. */
-  async run(milliseconds: number): Promise<void> {
-    const end = performance.now() + milliseconds;
+  async run(): Promise<void> {
+    const end = performance.now() + this.#bed.pace.seconds * 1000;
     const repository = this.#repositoryLane(() => this.#isEnding || performance.now() > end).finally(() => {
       this.#isEnding = true;
     });
