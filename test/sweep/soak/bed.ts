@@ -82,7 +82,7 @@ export class SoakBed {
     this.objects = new Objects(cluster, new Random(sweep.seed + 1));
     this.stanza = new TestStanza(cluster, 'soak', {
       'archive-async': 'y',
-      'archive-timeout': 300,
+      'archive-timeout': 120,
       'archive-get-queue-max': random.pick(['4MiB', '32MiB', '128MiB']),
       'compress-type': random.pick(codecs),
       'compress-level': 1,
@@ -168,8 +168,7 @@ export class SoakBed {
   }
 
   /** Who pushes WAL now, and how: not always the one that makes the backup, and asynchronously most of the time. */
-  changeArchiver(isAsync = this.random.chance(85)): void {
-    const name = this.anyTool();
+  changeArchiver(isAsync = this.random.chance(85), name = this.anyTool()): void {
     const options = [`--compress-type=${this.random.pick(codecs)}`];
     if (!isAsync) options.push('--no-archive-async');
     this.archiver.use(this.stanza, this.tool(name), ...options);

@@ -43,6 +43,8 @@ export class Harm {
     if (!existsSync(out)) return;
     const milliseconds = random.between(500, 6000);
     const isMounted = cluster.user.foreign && random.chance(70) && mountSmall(spool, cluster.user.uid);
+    // the foreground of 2.45 waits for archive-timeout where its background cannot write what is wrong
+    this.#bed.changeArchiver(true, 'ours');
     journal.note('spool', `${isMounted ? 'full' : 'not to be written'} for ${milliseconds} ms`);
     try {
       if (isMounted) fill(spool);

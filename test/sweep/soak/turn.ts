@@ -15,7 +15,7 @@ export const sleep = (milliseconds: number): Promise<void> => new Promise(resolv
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  milliseconds = 300_000,
+  milliseconds = 900_000,
 ): Promise<void> {
   const end = performance.now() + milliseconds;
   while (!(await condition())) {
