@@ -34,7 +34,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     name: 'stanza-create',
     command: 'stanza-create',
     places: ['repo', 'data', 'lock'],
-    short: 2,
+    short: 1,
     prepare: async () => undefined,
     complete: async bed => infosAgree(bed),
     verifies: false,
@@ -44,7 +44,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'backup',
     args: () => ['--type=full'],
     places: ['repo', 'data', 'lock'],
-    short: 2,
+    short: 1,
     prepare: bed => makeBackups(bed),
     complete: whole(1),
     codes: severalErrors,
@@ -54,7 +54,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'backup',
     args: () => ['--type=full', '--repo1-retention-full=1'],
     places: ['repo'],
-    short: 3,
+    short: 2,
     prepare: bed => makeBackups(bed, 'full', 'incr'),
     complete: whole(1),
     codes: severalErrors,
@@ -64,7 +64,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'backup',
     args: () => ['--type=incr'],
     places: ['repo', 'data'],
-    short: 2,
+    short: 1,
     prepare: bed => makeBackups(bed, 'full'),
     complete: whole(2),
     codes: severalErrors,
@@ -86,7 +86,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'backup',
     args: () => ['--type=full'],
     places: ['repo', 'data'],
-    short: 2,
+    short: 1,
     async prepare(bed) {
       await makeBackups(bed);
       bed.save();
@@ -106,7 +106,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'expire',
     args: () => ['--repo1-retention-full=1'],
     places: ['repo', 'lock'],
-    short: 3,
+    short: 2,
     prepare: bed => makeBackups(bed, 'full', 'incr', 'full'),
     codes: severalErrors,
     async complete(bed) {
@@ -120,16 +120,16 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'verify',
     args: () => ['--output=text', '--verbose', '--log-level-console=off', '--log-level-stderr=error'],
     places: ['repo'],
-    short: 3,
+    short: 2,
     complete: sameOutput(),
   },
-  { name: 'info', command: 'info', places: ['repo', 'lock'], short: 3, complete: sameOutput() },
+  { name: 'info', command: 'info', places: ['repo', 'lock'], short: 2, complete: sameOutput() },
   {
     name: 'info of a set',
     command: 'info',
     args: bed => [`--set=${bed.backupFolders()[0]}`],
     places: ['repo'],
-    short: 2,
+    short: 1,
     complete: sameOutput(),
   },
   {
@@ -137,7 +137,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'info',
     args: () => ['--output=json'],
     places: ['repo'],
-    short: 2,
+    short: 1,
     complete: sameOutput(),
   },
   {
@@ -145,7 +145,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'repo-ls',
     args: () => ['--recurse', '--sort=asc'],
     places: ['repo'],
-    short: 2,
+    short: 1,
     complete: sameOutput(),
   },
   {
@@ -153,7 +153,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'repo-get',
     args: () => ['backup/demo/backup.info'],
     places: ['repo'],
-    short: 2,
+    short: 1,
     complete: sameOutput(),
   },
   {
@@ -166,7 +166,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
       '--log-level-stderr=error',
     ],
     places: ['repo'],
-    short: 2,
+    short: 1,
     complete: sameOutput(),
   },
   {
@@ -175,7 +175,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     args: () => ['notes/one'],
     input: text,
     places: ['repo'],
-    short: 2,
+    short: 1,
     async complete(bed) {
       expect(readFileSync(bed.at('repo', 'notes/one'), 'utf8')).toBe(text);
     },
@@ -185,7 +185,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'repo-rm',
     args: () => ['--recurse', 'backup/demo/backup.history'],
     places: ['repo'],
-    short: 2,
+    short: 1,
     async complete(bed) {
       expect(existsSync(bed.at('repo', 'backup/demo/backup.history'))).toBe(false);
     },
@@ -196,7 +196,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'annotate',
     args: bed => [`--set=${bed.backupFolders()[0]}`, '--annotation=why=to see'],
     places: ['repo', 'lock'],
-    short: 2,
+    short: 1,
     async complete(bed) {
       expect(await bed.run('info', '--output=json')).toContain('"why":"to see"');
       if (bed.layout === 'plain') infosAgree(bed);
@@ -208,7 +208,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     command: 'stanza-upgrade',
     args: () => ['--no-online'],
     places: ['repo', 'data', 'lock'],
-    short: 2,
+    short: 1,
     async prepare(bed) {
       await makeBackups(bed, 'full');
       bed.cluster.write('global/pg_control', forgeControl('15', { systemId: 7000000000000000001n }));
@@ -223,7 +223,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
     name: 'stanza-delete',
     command: 'stanza-delete',
     places: ['repo', 'lock'],
-    short: 2,
+    short: 1,
     async prepare(bed) {
       await makeBackups(bed, 'full', 'incr');
       await bed.run('stop');
@@ -260,13 +260,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
   },
 ];
 
-const inBundles: readonly string[] = [
-  'backup, full',
-  'backup, incr',
-  'backup that goes on with an aborted one',
-  'verify',
-  'annotate',
-];
+const inBundles: readonly string[] = ['backup, full', 'backup, incr', 'verify'];
 
 const cases = scenarios.flatMap(scenario =>
   (inBundles.includes(scenario.name) ? (['plain', 'bundles'] as const) : (['plain'] as const)).map(layout => ({

@@ -48,7 +48,7 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'backup',
     args: ['backup', '--type=full'],
-    short: 5,
+    short: 4,
     async complete(before) {
       const now = await bed.listed();
       expect(now.at(-1)).not.toBe(before.at(-1));
@@ -70,7 +70,7 @@ function cuts(messages: CutProxy['counts'], short: number): Cut[] {
     how: 'silence',
   }));
   if (isFullSweep()) return [...all, ...silent];
-  return [...Array.from({ length: short }, () => sweep.random.pick(all)), ...(short > 4 ? silent.slice(0, 1) : [])];
+  return [...Array.from({ length: short }, () => sweep.random.pick(all)), ...(short > 3 ? silent.slice(0, 1) : [])];
 }
 
 /** No session is left that a backup could be in. */

@@ -14,8 +14,7 @@ export interface Cut {
   /** Message of that side, from 1, all connections together. */
   readonly nth: number;
   /**
-   * `before`: both connections break, and the message does not arrive. `after`: it arrives, and both break. `reset`: it arrives, and
-   * the client alone loses its connection at once. `silence`: nothing goes on, in either direction, for good.
+   * `before`: both connections break, and the message does not arrive. `after`: it arrives, and both break. `silence`: nothing goes on, in either direction, for good.
    */
   readonly how: 'before' | 'after' | 'silence';
 }

@@ -79,7 +79,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     argsAgain: withDelta,
     places: ['target', 'repo', 'lock', 'spool'],
     codes: ['file-remove'],
-    short: 2,
+    short: 1,
     async prepare(bed) {
       await prepare(bed);
       for (const name of ['archive', 'archive/demo', 'archive/demo/in', 'archive/demo/out'])
@@ -94,7 +94,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     command: 'restore',
     args: withDelta,
     places: ['target', 'repo'],
-    short: 3,
+    short: 2,
     prepare: prepareOld,
     ...judges(),
   },
@@ -105,7 +105,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     args: bed => [...into(bed), '--force'],
     argsAgain: withDelta,
     places: ['target'],
-    short: 3,
+    short: 2,
     prepare: prepareOld,
     ...judges(),
   },
@@ -115,7 +115,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     command: 'restore',
     args: bed => [...withDelta(bed), '--type=immediate', '--target-action=promote'],
     places: ['target'],
-    short: 3,
+    short: 2,
     prepare: prepareOld,
     ...recovered(judges()),
   },

@@ -139,7 +139,7 @@ describe.skipIf(!requireS3Server())('faults of a service', () => {
       name: 'archive-push',
       command: 'archive-push',
       args: () => [join(bed.cluster.data, 'pg_wal', segment)],
-      short: 2,
+      short: 1,
       async complete() {
         await bed.run('archive-get', segment, fetched());
         expect(readFileSync(fetched()).equals(forgeSegment(segment))).toBe(true);
@@ -150,7 +150,7 @@ describe.skipIf(!requireS3Server())('faults of a service', () => {
       name: 'archive-get',
       command: 'archive-get',
       args: () => [stored, fetched()],
-      short: 2,
+      short: 1,
       async complete() {
         expect(readFileSync(fetched()).equals(forgeSegment(stored))).toBe(true);
         rmSync(fetched());
@@ -160,7 +160,7 @@ describe.skipIf(!requireS3Server())('faults of a service', () => {
       name: 'backup, incr',
       command: 'backup',
       args: () => ['--type=incr'],
-      short: 2,
+      short: 1,
       async complete() {
         expect((await bed.labels()).length).toBeGreaterThan(3);
         expect(await bed.restore(['--type=none'])).toEqual(bed.content());
