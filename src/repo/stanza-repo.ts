@@ -95,15 +95,17 @@ export class StanzaRepo {
   /**
    * Writes the info files of a new stanza. Both copies of a file are there only when the other file is: what an interrupted
    * creation leaves cannot be taken for a stanza that has lost one.
+   * @param archive absent when an interrupted creation has left it: it stays, since WAL may be there under its key
    */
-  async createInfos(archive: ArchiveInfo, backup: BackupInfo, version: string): Promise<void> {
+  async createInfos(archive: ArchiveInfo | undefined, backup: BackupInfo, version: string): Promise<void> {
+    const { storage, stanza } = this;
     const { cipherPass } = this.settings;
-    const infos = [
-      [archiveInfoFile(this.stanza), encrypted(cipherPass, encodeArchiveInfo(archive, version))],
-      [backupInfoFile(this.stanza), encrypted(cipherPass, encodeBackupInfo(backup, version))],
-    ] as const;
-    for (const suffix of ['', copySuffix])
-      for (const [path, bytes] of infos) await writeBytes(this.storage, path + suffix, bytes);
+    const [archiveFile, backupFile] = [archiveInfoFile(stanza), backupInfoFile(stanza)];
+    if (archive !== undefined) {
+      await writeBytes(storage, archiveFile, encrypted(cipherPass, encodeArchiveInfo(archive, version)));
+    }
+    await writeBytes(storage, backupFile, encrypted(cipherPass, encodeBackupInfo(backup, version)));
+    for (const file of [archiveFile, backupFile]) await this.copy(file, file + copySuffix);
   }
 
   /**

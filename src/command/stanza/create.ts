@@ -47,10 +47,10 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
     await createInfo(repo, control, version);
     return true;
   }
-  // the first step of a creation that did not get further
-  const isBegun = inBackup.length === 0 && inArchive.length === 1 && archive.count === 1;
-  if (isBegun && isSameDb(currentDb(await repo.loadArchiveInfo()), databaseOf(control))) {
-    await createInfo(repo, control, version);
+  // the first step of a creation that did not get further; PostgreSQL may have begun to archive
+  const isBegun = inBackup.length === 0 && inArchive.includes(basename(archiveInfoFile(stanza))) && archive.count === 1;
+  if (isBegun && (await isOfOnly(repo, control))) {
+    await createInfo(repo, control, version, false);
     return true;
   }
   if (archive.count === 0 || backup.count === 0) {
@@ -98,8 +98,17 @@ function checkEmpty(inBackup: readonly string[], inArchive: readonly string[]): 
   throw new BackstopError('path-not-empty', `${what.join(' and/or ')} not empty`);
 }
 
-/** archive.info comes first: a stanza counts as made when backup.info is there. */
-async function createInfo(repo: StanzaRepo, control: ControlData, version: string): Promise<void> {
+/** Whether archive.info knows this cluster and no other. */
+async function isOfOnly(repo: StanzaRepo, control: ControlData): Promise<boolean> {
+  const archive = await repo.loadArchiveInfo();
+  return archive.history.length === 1 && isSameDb(currentDb(archive), databaseOf(control));
+}
+
+/**
+ * archive.info comes first: a stanza counts as made when backup.info is there.
+ * @param withArchive false when archive.info is there already
+ */
+async function createInfo(repo: StanzaRepo, control: ControlData, version: string, withArchive = true): Promise<void> {
   const db: DbHistory = {
     id: 1,
     ...databaseOf(control),
@@ -109,7 +118,8 @@ async function createInfo(repo: StanzaRepo, control: ControlData, version: strin
   // archive and backups have keys of their own, so that one does not open the other
   const pass = () => (repo.isEncrypted ? { cipherPass: generatePassphrase() } : {});
   const info = { currentId: db.id, history: [db] };
-  await repo.createInfos({ ...info, ...pass() }, { ...info, backups: [], ...pass() }, version);
+  const archive = withArchive ? { ...info, ...pass() } : undefined;
+  await repo.createInfos(archive, { ...info, backups: [], ...pass() }, version);
 }
 
 const databaseOf = ({ version, systemId }: ControlData): Pick<DbHistory, 'version' | 'systemId'> => ({
