@@ -34,6 +34,8 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: clusterSuites,
+          // half of their time they wait: for disks, seconds, servers
+          maxWorkers: 3,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           sequence: { groupOrder: 2 },

@@ -21,6 +21,12 @@ export function shortOrFull<Value>(short: Value, full: Value): Value {
   return isFullSweep() ? full : short;
 }
 
+/** All of the cases in the long form, else about so many of them, from all over the list. */
+export function fewOrAll<Case>(all: readonly Case[], few: number): readonly Case[] {
+  const step = Math.max(1, Math.ceil(all.length / few));
+  return isFullSweep() ? all : all.filter((_, index) => index % step === 0);
+}
+
 /** Counts what a sweep tried, and names the seed in every failure. */
 export class Sweep {
   readonly name: SweepName;

@@ -6,7 +6,7 @@ import { inspectLock } from '../../../src/base/lock.ts';
 import { forgeSegment, systemId } from '../../command/archive/archive-bed.ts';
 import { until } from '../../integration/async-push-bed.ts';
 import { forgeControl } from '../../postgres/forge.ts';
-import { Sweep } from '../../support/sweep/sweep.ts';
+import { fewOrAll, Sweep } from '../../support/sweep/sweep.ts';
 import { FaultBed } from './fault-bed.ts';
 import { type Scenario, sweepScenario } from './scenario.ts';
 
@@ -140,7 +140,7 @@ const scenarios: readonly Scenario[] = [
 ];
 
 describe('faults under WAL', () => {
-  test.each(scenarios.map(scenario => [scenario.name, scenario] as const))(
+  test.each(fewOrAll(scenarios, 5).map(scenario => [scenario.name, scenario] as const))(
     '%s',
     { timeout: 3_600_000 },
     async (_name, scenario) => {

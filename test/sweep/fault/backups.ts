@@ -1,5 +1,6 @@
 /** States of a repository that several commands begin with, and what is true of its backups. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import { pages } from '../../support/tiny-cluster.ts';
 import type { FaultBed } from './fault-bed.ts';
@@ -17,11 +18,23 @@ export async function makeBackups(bed: FaultBed, ...kinds: readonly ('full' | 'd
   change(bed, kinds.length);
 }
 
-/** As if a server had been at work since the last backup. */
+/** Seconds since the epoch, of the first change. */
+const firstChange = Math.floor(Date.now() / 1000) - 1000;
+
+/**
+ * As if a server had been at work since the last backup. Each change has a second of its own: an offline backup waits for none, and
+ * a file of the same size and second counts as unchanged.
+ */
 export function change(bed: FaultBed, seed: number): void {
-  bed.cluster.write('base/5/1259', pages(2, 10 + seed));
-  bed.cluster.write('base/5/20000', pages(6, seed));
-  bed.cluster.write(`base/5/${30_000 + seed}`, pages(1, seed));
+  const time = firstChange + seed;
+  for (const [name, content] of [
+    ['base/5/1259', pages(2, 10 + seed)],
+    ['base/5/20000', pages(6, seed)],
+    [`base/5/${30_000 + seed}`, pages(1, seed)],
+  ] as const) {
+    bed.cluster.write(name, content);
+    utimesSync(join(bed.cluster.data, name), time, time);
+  }
 }
 
 /** The newest of at least so many backups holds the cluster as it is. */

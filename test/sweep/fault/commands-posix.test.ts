@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { forgeControl } from '../../postgres/forge.ts';
-import { Sweep } from '../../support/sweep/sweep.ts';
+import { fewOrAll, Sweep } from '../../support/sweep/sweep.ts';
 import { change, infosAgree, makeBackups, newestIsWhole } from './backups.ts';
 import { FaultBed, type Layout } from './fault-bed.ts';
 import { type Scenario, sweepScenario } from './scenario.ts';
@@ -270,7 +270,7 @@ const cases = scenarios.flatMap(scenario =>
 );
 
 describe('faults in files', () => {
-  test.each(cases.map(each => [each.scenario.name, each.layout, each] as const))(
+  test.each(fewOrAll(cases, 8).map(each => [each.scenario.name, each.layout, each] as const))(
     '%s (%s)',
     { timeout: 3_600_000 },
     async (name: string, layout: Layout, { scenario }) => {

@@ -48,7 +48,7 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'backup',
     args: ['backup', '--type=full'],
-    short: 4,
+    short: 2,
     async complete(before) {
       const now = await bed.listed();
       expect(now.at(-1)).not.toBe(before.at(-1));

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { contentOf } from '../../integration/offline-bed.ts';
-import { Sweep } from '../../support/sweep/sweep.ts';
+import { fewOrAll, Sweep } from '../../support/sweep/sweep.ts';
 import { makeBackups } from './backups.ts';
 import { FaultBed, type Layout } from './fault-bed.ts';
 import { type Scenario, sweepScenario } from './scenario.ts';
@@ -138,7 +138,7 @@ function recovered({ complete, failed }: Judges): Judges {
 const cases = scenarios.flatMap(scenario => scenario.layouts.map(layout => [scenario.name, layout, scenario] as const));
 
 describe('faults under a restore', () => {
-  test.each(cases)('%s (%s)', { timeout: 3_600_000 }, async (name, layout, scenario) => {
+  test.each(fewOrAll(cases, 3))('%s (%s)', { timeout: 3_600_000 }, async (name, layout, scenario) => {
     const bed = new FaultBed(layout);
     try {
       await sweepScenario(sweep, bed, { ...scenario, name: layout === 'plain' ? name : `${name}, ${layout}` });

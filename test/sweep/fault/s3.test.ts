@@ -9,7 +9,7 @@ import { FaultProxy, type SeenRequest } from '../../support/s3/fault-proxy.ts';
 import { badGateway, errorInside200, type Fault, internalError, slowDown } from '../../support/s3/faults.ts';
 import { type S3Lab, s3Lab } from '../../support/s3/lab.ts';
 import { requireS3Server } from '../../support/s3/radosgw.ts';
-import { isFullSweep, Sweep } from '../../support/sweep/sweep.ts';
+import { fewOrAll, isFullSweep, Sweep } from '../../support/sweep/sweep.ts';
 import { pages } from '../../support/tiny-cluster.ts';
 import { real } from './fault-bed.ts';
 
@@ -243,7 +243,7 @@ describe.skipIf(!requireS3Server())('faults of a service', () => {
     }
   }
 
-  test.each(scenarios.map(scenario => [scenario.name, scenario] as const))(
+  test.each(fewOrAll(scenarios, 4).map(scenario => [scenario.name, scenario] as const))(
     '%s',
     { timeout: 3_600_000 },
     async (name, scenario) => {

@@ -46,7 +46,7 @@ afterAll(() => sweep.report());
 const real = requireCompat();
 const beside = real === undefined ? undefined : besideReal(real, sweep);
 /** A number of one's own serves to look for a rare failure on a quiet evening. */
-const histories = Number(process.env.PGBACKSTOP_MODEL_HISTORIES ?? shortOrFull(12, 400));
+const histories = Number(process.env.PGBACKSTOP_MODEL_HISTORIES ?? shortOrFull(6, 400));
 const steps = shortOrFull(20, 30);
 
 test.each(Array.from({ length: histories }, (_, index) => sweep.seed * 10_000 + index))(

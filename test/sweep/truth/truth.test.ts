@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { allCombinations, allPairs } from '../../support/all-pairs.ts';
 import { requireCompat } from '../../support/real-pgbackrest.ts';
-import { isFullSweep, Sweep, shortOrFull } from '../../support/sweep/sweep.ts';
+import { fewOrAll, isFullSweep, Sweep, shortOrFull } from '../../support/sweep/sweep.ts';
 import { describeFlip, type Flip, Positions, withFlips } from './flips.ts';
 import { Judge, toldOf } from './judge.ts';
 import { listRepo, type RepoFile, shownPath } from './repo-file.ts';
@@ -42,7 +42,7 @@ const foreign: readonly Make[] =
 const name = ({ codec, cipher, layout, writer }: Make): string =>
   `${codec}, cipher ${cipher}, ${layout}${writer === undefined ? '' : `, by the real ${writer.version}`}`;
 
-describe.each([...makes, ...foreign].map(make => [name(make), make] as const))('%s', (_, make) => {
+describe.each(fewOrAll([...makes, ...foreign], 8).map(make => [name(make), make] as const))('%s', (_, make) => {
   test('a turned bit is told of, and nothing wrong is restored', { timeout: 1_200_000 }, async () => {
     const bed = await TruthBed.create(make);
     try {
