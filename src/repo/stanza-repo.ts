@@ -101,11 +101,13 @@ export class StanzaRepo {
     const { storage, stanza } = this;
     const { cipherPass } = this.settings;
     const [archiveFile, backupFile] = [archiveInfoFile(stanza), backupInfoFile(stanza)];
-    if (archive !== undefined) {
-      await writeBytes(storage, archiveFile, encrypted(cipherPass, encodeArchiveInfo(archive, version)));
-    }
-    await writeBytes(storage, backupFile, encrypted(cipherPass, encodeBackupInfo(backup, version)));
-    for (const file of [archiveFile, backupFile]) await this.copy(file, file + copySuffix);
+    const archiveBytes = archive && encrypted(cipherPass, encodeArchiveInfo(archive, version));
+    const backupBytes = encrypted(cipherPass, encodeBackupInfo(backup, version));
+    if (archiveBytes !== undefined) await writeBytes(storage, archiveFile, archiveBytes);
+    await writeBytes(storage, backupFile, backupBytes);
+    if (archiveBytes !== undefined) await writeBytes(storage, archiveFile + copySuffix, archiveBytes);
+    else await this.copy(archiveFile, archiveFile + copySuffix);
+    await writeBytes(storage, backupFile + copySuffix, backupBytes);
   }
 
   /**
