@@ -14,7 +14,7 @@ import { isFullS3Run, requireS3Server, type S3Lab, s3Lab } from '../support/s3/l
 import { canRename, NamedService } from '../support/s3/named-service.ts';
 import type { S3Request } from '../support/s3/s3-request.ts';
 import { TinyCluster } from '../support/tiny-cluster.ts';
-import { type RunOptions, type RunResult, runAs, unprivilegedUser } from '../support/unprivileged.ts';
+import { giveTo, type RunOptions, type RunResult, runAs, unprivilegedUser } from '../support/unprivileged.ts';
 import { type RunnableProject, runnableProject } from '../support/unprivileged-project.ts';
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -74,7 +74,8 @@ describe.skipIf(!requireS3Server())('S3 as other tools are told of it', () => {
       'lock-path': join(folder, 'lock'),
     };
     const text = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
-    writeFileSync(path, `[global]\n${text.join('')}[demo]\npg1-path=${cluster.data}\n`, { mode: 0o644 });
+    writeFileSync(path, `[global]\n${text.join('')}[demo]\npg1-path=${cluster.data}\n`, { mode: 0o600 });
+    giveTo(user, path);
     return path;
   }
 
