@@ -4,6 +4,9 @@ import { defineConfig } from 'vitest/config';
 /** Suites that start real clusters: slow, and heavy on a machine with two cores. */
 const clusterSuites = ['test/integration/**/*.test.ts', 'test/compat/**/*.test.ts', 'test/sweep/**/*.test.ts'];
 
+/** What is true of a machine that has time: how much WAL is let go, how costs grow. */
+const quietSuites = ['test/integration/s3-async-two-repos.test.ts', 'test/integration/growth.test.ts'];
+
 /** Looks at what all others have done. */
 const lastSuites = ['test/option-coverage.test.ts'];
 
@@ -34,6 +37,7 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: clusterSuites,
+          exclude: quietSuites,
           // half of their time they wait: for disks, seconds, servers
           maxWorkers: 3,
           testTimeout: 300_000,
@@ -43,7 +47,18 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'last', include: lastSuites, sequence: { groupOrder: 3 } },
+        test: {
+          name: 'quiet',
+          include: quietSuites,
+          maxWorkers: 1,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'last', include: lastSuites, sequence: { groupOrder: 4 } },
       },
     ],
   },
