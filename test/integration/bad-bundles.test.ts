@@ -175,11 +175,19 @@ describe('a block map', () => {
     ['as long as what is stored', () => ({ bim: entry()['repo-size'] })],
     ['shorter than it is', () => ({ bim: entry().bim - 7 })],
     ['of blocks of another size', () => ({ bi: 2 })],
-    ['of blocks as large as a disk', () => ({ bi: 2 ** 30 })],
     ['of checksums of another size', () => ({ bic: 16 })],
   ])('%s', async (_, change) => {
     lie(change());
     await expectRefused(/ERROR: \[0(26|29|42)\]/);
+  });
+
+  it('of blocks as large as a disk is refused with the manifest, before anything is changed', async () => {
+    lie({ bi: 2 ** 30 });
+    const result = await restore(whole, '--delta');
+    expect(result.stdout).toMatch(/ERROR: \[029\]: /);
+    expect(result.stdout).toContain("file 'pg_data/base/1/1247' has blocks or checksums of blocks of an invalid size");
+    expect(result.code).toBe(29);
+    expect(result.stdout).not.toContain('remove');
   });
 
   it('ends an incr that would continue it', async () => {

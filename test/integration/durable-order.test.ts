@@ -76,12 +76,14 @@ describe.skipIf(missing !== undefined)('durable', () => {
     expect(await bed.labels()).toContain(label);
   });
 
-  it('expire: the manifest of a backup is gone for good before backup.info and its data change', async () => {
+  it('expire: a backup is out of backup.info for good before its manifest goes, and that before its data', async () => {
     const [label] = await bed.labels();
     const all = await calls('expire', '--repo1-retention-full=1');
     const folder = `${repo}/backup/demo/${label}`;
-    const synced = at(all, 'sync-end', folder, at(all, 'unlink', `${folder}/backup.manifest`));
-    expect(synced).toBeLessThan(at(all, 'rename', `${repo}/backup/demo/backup.info`));
+    const removed = at(all, 'unlink', `${folder}/backup.manifest`);
+    const renamed = at(all, 'rename', `${repo}/backup/demo/backup.info`);
+    expect(at(all, 'sync-end', `${repo}/backup/demo`, renamed)).toBeLessThan(removed);
+    const synced = at(all, 'sync-end', folder, removed);
     expect(synced).toBeLessThan(at(all, 'unlink', `${folder}/pg_data/PG_VERSION`));
   });
 
