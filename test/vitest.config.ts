@@ -4,8 +4,8 @@ import { defineConfig } from 'vitest/config';
 /** Suites that start real clusters: slow, and heavy on a machine with two cores. */
 const clusterSuites = ['test/integration/**/*.test.ts', 'test/compat/**/*.test.ts', 'test/sweep/**/*.test.ts'];
 
-/** What is true of a machine that has time: how much WAL is let go, how costs grow. */
-const quietSuites = ['test/integration/s3-async-two-repos.test.ts', 'test/integration/growth.test.ts'];
+/** What is true of a machine that has time: how much WAL is let go. */
+const quietSuites = ['test/integration/s3-async-two-repos.test.ts'];
 
 /** Sweeps that are left out, by name: CI has no time for all. */
 const leftOut = (process.env.PGBACKSTOP_WITHOUT_SWEEPS ?? '').split(' ').filter(name => name !== '');
