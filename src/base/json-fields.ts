@@ -2,6 +2,9 @@
 import { BackstopError } from './error.ts';
 import { type Json, type JsonObject, parseJson } from './json.ts';
 
+/** A whole number from 0 that is exact. */
+export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+
 /** @throws format when the JSON is anything but a string; `what` names it */
 export function parseJsonString(raw: string, what: string): string {
   const value = parseJson(raw);

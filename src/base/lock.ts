@@ -11,7 +11,8 @@ import { dirname } from 'node:path';
 import { pauseThread } from './clock.ts';
 import { closeFile } from './close-file.ts';
 import { BackstopError, systemError, systemReason } from './error.ts';
-import { formatJson, type Json, type JsonObject, parseJson } from './json.ts';
+import { formatJson, type JsonObject, parseJson } from './json.ts';
+import { isCount } from './json-fields.ts';
 import { makePath } from './make-path.ts';
 
 /** What the holder of a lock tells about itself. */
@@ -302,5 +303,3 @@ function parseContent(text: string): LockContent | undefined {
     ...(isCount(szCplt) ? { sizeComplete: szCplt } : {}),
   };
 }
-
-const isCount = (value: Json | undefined): value is number => Number.isSafeInteger(value) && Number(value) >= 0;

@@ -1,8 +1,7 @@
 /**
  * Lets go of what answers of a network were read into, and of what a native library gives for each block. Memory is allocated
- * for each, and V8 looks for what nobody holds any more when
- * its own small objects have grown, or when 32 MiB of such memory are there: in each thread. A look at the young objects
- * takes 0.2 ms, as few of them are in use.
+ * for each, and V8 looks for what nobody holds any more when its own small objects have grown, or when 32 MiB of such memory are
+ * there: in each thread. A look at the young objects takes 0.2 ms, as few of them are in use.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

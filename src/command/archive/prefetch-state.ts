@@ -6,6 +6,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isBackstopError, systemError } from '../../base/error.ts';
 import { formatJson, parseJson } from '../../base/json.ts';
+import { isCount } from '../../base/json-fields.ts';
 import { countWalNames, isWalName, type WalName } from '../../postgres/wal.ts';
 import { removeSpoolFile, type SpoolPaths, temporarySuffix } from '../spool.ts';
 
@@ -65,8 +66,6 @@ function parseState(text: string): PrefetchState | undefined {
     ),
   };
 }
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** @throws file-write */
 export function writePrefetchState(paths: SpoolPaths, { slow, ...state }: PrefetchState): void {

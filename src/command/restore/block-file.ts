@@ -10,15 +10,13 @@ import { openPipeline, type Pipeline } from '../../codec/pipeline.ts';
 import type { Xxh128 } from '../../codec/xxhash.ts';
 import { type BlockItem, decodeBlockMap } from '../../repo/block/map.ts';
 import { planBlockReads, type SuperBlockRead } from '../../repo/block/plan.ts';
+import { largestBlock } from '../../repo/block/size.ts';
 import { bytesSource } from '../../repo/bytes-source.ts';
 import { PartReader, type StoredPart } from '../../repo/part-reader.ts';
 import { RandomWriter } from '../../storage/posix/random-writer.ts';
 import { pump } from '../../storage/pump.ts';
 import type { ByteSource, Storage } from '../../storage/storage.ts';
 import type { PlainBytes } from './plain-bytes.ts';
-
-/** No sound block is larger. */
-const maxBlock = 1024 * 1024 * 1024;
 
 /** Plain bytes at which a super block closes, at most: four times what the options allow. It has whole blocks. */
 const largestTarget = 64 * 1024 * 1024;
@@ -79,7 +77,7 @@ export interface RestoredBlocks {
 /** Writes the blocks that are missing. The caller checks the whole file and commits it. */
 export async function restoreBlocks(file: BlockFile, restore: BlockRestore): Promise<RestoredBlocks> {
   const { blockSize, size, stored } = file;
-  if (blockSize > maxBlock) throw new BackstopError('format', `blocks of ${blockSize} bytes are too large`);
+  if (blockSize > largestBlock) throw new BackstopError('format', `blocks of ${blockSize} bytes are too large`);
   const whole = stored.isWhole ? await readBytes(stored.source, stored.size) : undefined;
   const mapSource =
     whole === undefined ? stored.source : bytesSource(whole.subarray(Math.max(0, whole.length - file.mapSize)));

@@ -98,10 +98,15 @@ function checkEmpty(inBackup: readonly string[], inArchive: readonly string[]): 
   throw new BackstopError('path-not-empty', `${what.join(' and/or ')} not empty`);
 }
 
+/** The number of a stanza's first cluster. */
+const firstId = 1;
+
 /** Whether archive.info knows this cluster and no other. */
 async function isOfOnly(repo: StanzaRepo, control: ControlData): Promise<boolean> {
   const archive = await repo.loadArchiveInfo();
-  return archive.history.length === 1 && isSameDb(currentDb(archive), databaseOf(control));
+  return (
+    archive.history.length === 1 && archive.currentId === firstId && isSameDb(currentDb(archive), databaseOf(control))
+  );
 }
 
 /**
@@ -110,7 +115,7 @@ async function isOfOnly(repo: StanzaRepo, control: ControlData): Promise<boolean
  */
 async function createInfo(repo: StanzaRepo, control: ControlData, version: string, withArchive = true): Promise<void> {
   const db: DbHistory = {
-    id: 1,
+    id: firstId,
     ...databaseOf(control),
     catalogVersion: control.catalogVersion,
     controlVersion: control.controlVersion,

@@ -2,6 +2,9 @@
 
 const mib = 1024 * 1024;
 
+/** No sound block is larger: more than any table of sizes gives. */
+export const largestBlock = 1024 * mib;
+
 /** The three tables, each from the largest key down. Sizes in bytes, ages in seconds. */
 export interface BlockSizeTables {
   readonly sizes: readonly (readonly [fileSize: number, blockSize: number])[];

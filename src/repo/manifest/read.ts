@@ -4,6 +4,7 @@ import { keepHeapsSmall } from '../../base/heap.ts';
 import { parseJson } from '../../base/json.ts';
 import { JsonFields } from '../../base/json-fields.ts';
 import { isWalName } from '../../postgres/wal.ts';
+import { largestBlock } from '../block/size.ts';
 import { InfoTextReader } from '../info-text.ts';
 import { type BackupLabel, isBackupLabel } from '../label.ts';
 import { FileTable, type PageErrors } from './file-table.ts';
@@ -22,8 +23,7 @@ interface Owned {
   mode?: number;
 }
 
-/** What blocks of a file can be: what the digest of a block has, and more than any table of sizes gives. */
-const maxBlock = 1024 * 1024 * 1024;
+/** Bytes of the digest of a block. */
 const maxBlockChecksum = 16;
 const defaultBlockChecksum = 6;
 
@@ -163,7 +163,10 @@ export class ManifestReader {
     const pageErrors = file.object['checksum-page-error'];
     const blockSize = (file.optional('bi', file.count) ?? 0) * 8192;
     const blockChecksumSize = blockSize === 0 ? 0 : (file.optional('bic', file.count) ?? defaultBlockChecksum);
-    if (blockSize > maxBlock || (blockSize > 0 && (blockChecksumSize < 1 || blockChecksumSize > maxBlockChecksum))) {
+    if (
+      blockSize > largestBlock ||
+      (blockSize > 0 && (blockChecksumSize < 1 || blockChecksumSize > maxBlockChecksum))
+    ) {
       throw new BackstopError('format', `file '${name}' has blocks or checksums of blocks of an invalid size`);
     }
     const sizeOriginal = file.optional('szo', file.count) ?? size;

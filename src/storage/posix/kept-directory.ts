@@ -2,9 +2,10 @@
  * Directories that an earlier process made. It may have been killed before it synced their names: then a file that we make
  * durable in one would be lost with it.
  */
-import { closeSync, constants, fsyncSync, openSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { systemError } from '../../base/error.ts';
+import { isKind, systemError } from '../../base/error.ts';
+import { syncPathNow } from './sync-path.ts';
 
 /** What is not there yet: see posix-storage. */
 const temporary = /\.pgbackrest\.tmp$/;
@@ -50,23 +51,11 @@ function hasFile(directory: string): boolean {
 
 /** @returns false for a directory that we may not read */
 function syncIfReadable(directory: string): boolean {
-  let descriptor: number;
   try {
-    descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') return false;
-    throw systemError(
-      error,
-      { missing: 'path-missing', other: 'path-open' },
-      `unable to open path '${directory}' for sync`,
-    );
-  }
-  try {
-    fsyncSync(descriptor);
+    syncPathNow(directory);
     return true;
   } catch (error) {
-    throw systemError(error, { other: 'path-sync' }, `unable to sync path '${directory}'`);
-  } finally {
-    closeSync(descriptor);
+    if (isKind(error, 'path-open') && (error.cause as NodeJS.ErrnoException).code === 'EACCES') return false;
+    throw error;
   }
 }

@@ -5,11 +5,9 @@
 
 import { randomBytes } from 'node:crypto';
 import {
-  closeSync,
   constants,
   fchownSync,
   fsync,
-  fsyncSync,
   futimesSync,
   linkSync,
   lstatSync,
@@ -42,6 +40,7 @@ import type {
   WriteOptions,
 } from '../storage.ts';
 import { syncUnusedPath } from './kept-directory.ts';
+import { syncPath, syncPathNow } from './sync-path.ts';
 
 const fsyncLater = promisify(fsync);
 
@@ -450,45 +449,6 @@ function createPath(path: string, mode: number): void {
   for (let at = dirname(path); at.length >= dirname(first).length; at = dirname(at)) {
     syncPathNow(at);
     if (at === '/') break;
-  }
-}
-
-function syncPathNow(path: string): void {
-  const descriptor = openPath(path);
-  try {
-    fsyncSync(descriptor);
-  } catch (error) {
-    throw systemError(error, { other: 'path-sync' }, `unable to sync path '${path}'`);
-  } finally {
-    closePath(descriptor, path);
-  }
-}
-
-async function syncPath(path: string): Promise<void> {
-  const descriptor = openPath(path);
-  try {
-    await fsyncLater(descriptor);
-  } catch (error) {
-    throw systemError(error, { other: 'path-sync' }, `unable to sync path '${path}'`);
-  } finally {
-    closePath(descriptor, path);
-  }
-}
-
-function openPath(path: string): number {
-  try {
-    // a path that has become a pipe must not make us wait for its writer
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw systemError(error, { missing: 'path-missing', other: 'path-open' }, `unable to open path '${path}' for sync`);
-  }
-}
-
-function closePath(descriptor: number, path: string): void {
-  try {
-    closeSync(descriptor);
-  } catch (error) {
-    throw systemError(error, { other: 'path-close' }, `unable to close path '${path}'`);
   }
 }
 

@@ -109,6 +109,26 @@ describe('expire', () => {
     expect(readdirSync(outside)).toEqual(files);
   });
 
+  it('removes nothing behind a link in the place of the history, or of one of its years', async () => {
+    await writeThreeFulls();
+    const history = join(repo.root, 'backup/demo/backup.history');
+    repo.put('backup/demo/backup.history/2020/old.manifest.gz.pgbackrest.tmp', 'half a man');
+    repo.age('backup/demo/backup.history/2020', 7200);
+    const outside = join(root, 'outside');
+    const filesOutside = (): string[] => readdirSync(outside, { recursive: true }).map(String).sort();
+    for (const place of [history, join(history, '2020')]) {
+      renameSync(place, outside);
+      symlinkSync(outside, place);
+      const before = filesOutside();
+      const { log, error } = await run('--repo1-retention-full=9');
+      expect(error).toBeUndefined();
+      if (place === history) expect(log).toContain(`WARN: repo1: '${place}' is a link: nothing is removed behind it`);
+      expect(filesOutside()).toEqual(before);
+      rmSync(place);
+      renameSync(outside, place);
+    }
+  });
+
   it('keeps of older backups just the WAL that makes them consistent', async () => {
     await writeThreeFulls();
     const { log } = await run('--repo1-retention-full=2', '--repo1-retention-archive=1');
