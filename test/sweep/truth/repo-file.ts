@@ -55,14 +55,16 @@ const isArchived: ReadonlySet<Kind> = new Set([
 
 /** Files that have a byte at least, in order. @throws for a file of no known kind */
 export function listRepo(repo: string): RepoFile[] {
-  return readdirSync(repo, { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile())
-    .map(entry => join(entry.parentPath, entry.name).slice(repo.length + 1))
-    // newer versions of Node go through links
-    .filter(path => !path.startsWith('backup/demo/latest/'))
-    .sort()
-    .map(path => fileOf(path, statSync(join(repo, path)).size))
-    .filter(({ size }) => size > 0);
+  return (
+    readdirSync(repo, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(entry => join(entry.parentPath, entry.name).slice(repo.length + 1))
+      // newer versions of Node go through links
+      .filter(path => !path.startsWith('backup/demo/latest/'))
+      .sort()
+      .map(path => fileOf(path, statSync(join(repo, path)).size))
+      .filter(({ size }) => size > 0)
+  );
 }
 
 function fileOf(path: string, size: number): RepoFile {
