@@ -1,8 +1,8 @@
 /** Which servers take a failing restore_command for the end of WAL. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { endsRecoveryOnFailure } from '../../src/postgres/recovery-mode.ts';
 
 const running = { 'postmaster.pid': '1' };
@@ -23,4 +23,35 @@ test.each<[string, Record<string, string>, boolean]>([
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+describe('where a look fails', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'pgbackstop-recovery-'));
+    writeFileSync(join(folder, 'postmaster.pid'), '1');
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+  /** A link to itself: no look at it tells anything. */
+  const spoil = (name: string): void => symlinkSync(name, join(folder, name));
+
+  it('a recovery may be under way', () => {
+    spoil('recovery.signal');
+    expect(endsRecoveryOnFailure(folder)).toBe(true);
+  });
+
+  it('nothing says that it is a standby', () => {
+    writeFileSync(join(folder, 'recovery.signal'), '');
+    spoil('standby.signal');
+    expect(endsRecoveryOnFailure(folder)).toBe(true);
+  });
+
+  it('nor does a recovery.conf that cannot be read', () => {
+    mkdirSync(join(folder, 'recovery.conf'));
+    expect(endsRecoveryOnFailure(folder)).toBe(true);
+  });
+
+  it('a path that is no directory is no server', () => {
+    expect(endsRecoveryOnFailure(join(folder, 'postmaster.pid'))).toBe(false);
+  });
 });

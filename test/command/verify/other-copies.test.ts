@@ -85,7 +85,7 @@ describe('a timeline history', () => {
 
   test.each([
     ['that is none', 'third', third.replace('2\t', 'x\t'), '00000003.history: [29] invalid history line'],
-    ['that is not ordered', 'third', third.replace('0/A', '0/2'), '00000003.history: [29] positions'],
+    ['that is not ordered', 'third', third.replace('2\t', '1\t'), '00000003.history: [29] timeline 1'],
     ['that leads elsewhere', 'second', second.replace('0/7', '0/6'), '00000003.history: [29] it does not go on'],
     ['that leads to itself', 'third', third.replace('2\t', '3\t'), '00000003.history: [29] timeline 3'],
   ])('%s', async (_, which, text, expected) => {
@@ -104,6 +104,12 @@ describe('a timeline history', () => {
     await push('00000006.history', '1\t0/300000\tback to the first\n');
     expect((await bed.run('verify')).log).toEqual([]);
     rmSync(inRepo('archive/demo/15-1/00000002.history'));
+    expect((await bed.run('verify')).log).toEqual([]);
+  });
+
+  test('is sound where recovery to the latest timeline has ended before that one began', async () => {
+    await push('00000002.history', '1\t0/4003930\tat restore point "B"\n');
+    await push('00000003.history', '1\t0/4003930\tat restore point "B"\n\n2\t0/3016A20\tat restore point "A"\n');
     expect((await bed.run('verify')).log).toEqual([]);
   });
 

@@ -13,8 +13,10 @@ export async function inspect(bed: SoakBed, catalog: Catalog): Promise<void> {
   for (const name of bed.tools.keys()) {
     if (!list.every(backup => catalog.knows(name, backup))) continue;
     const found = await bed.succeed(name, ['verify', '--output=text', '--verbose']);
-    const said = found.match(/(backup: \S+, )?status: .*|(missing|invalid): [1-9].*/g) ?? [];
-    expect(said.filter(line => !/: (ok|valid|in-progress)\b/.test(line) && !isLeftOver(line, list))).toEqual([]);
+    const said =
+      found.match(/(backup: \S+, )?status: .*|(missing|invalid|other): [1-9].*|(duplicate|invalid) .*/g) ?? [];
+    const bad = said.filter(line => !/status: (ok|valid|in-progress)\b/.test(line) && !isLeftOver(line, list));
+    expect(bad, found).toEqual([]);
     expect(found.match(/status: valid/g)).toHaveLength(list.length);
   }
 }
