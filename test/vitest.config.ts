@@ -18,7 +18,7 @@ export default defineConfig({
   define: { __VERSION__: JSON.stringify('0.0.0-test') },
   test: {
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     // vitest's own options for its workers are not for the programs that tests start: another user cannot read the
     // file of vitest's that they name.
     // The S3 server that a test may start (support/s3) is one for all workers, and ends with this process.

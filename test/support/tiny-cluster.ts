@@ -3,7 +3,7 @@
  * tablespace. Made in no time, and its backups have a few kilobytes.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { forgeControl } from '../postgres/forge.ts';
 import type { UnprivilegedUser } from './unprivileged.ts';
@@ -12,6 +12,8 @@ export class TinyCluster {
   readonly folder: string;
   readonly data: string;
   readonly #user: UnprivilegedUser;
+  /** Of the next write; long ago. */
+  #second = 1_600_000_000;
 
   /** @param folder does not exist yet */
   constructor(folder: string, user: UnprivilegedUser, systemId: bigint) {
@@ -35,9 +37,15 @@ export class TinyCluster {
     this.write('pg_hba.conf', '# hosts\n');
   }
 
-  /** Writes a file of the data directory, which then belongs to the user. */
+  /**
+   * Writes a file of the data directory, which then belongs to the user. Each write has a second of its own: what changes twice in
+   * one has not changed for an incremental backup that is made with the cluster down.
+   */
   write(name: string, content: string | Uint8Array): void {
-    writeFileSync(join(this.data, name), content, { mode: 0o600 });
+    const path = join(this.data, name);
+    writeFileSync(path, content, { mode: 0o600 });
+    utimesSync(path, this.#second, this.#second);
+    this.#second++;
     if (this.#user.foreign) execFileSync('chown', ['-hR', `${this.#user.uid}:${this.#user.gid}`, this.folder]);
   }
 }
