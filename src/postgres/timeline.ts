@@ -86,14 +86,13 @@ export function checkTimelineReachable(
   backup: { readonly timeline: number; readonly lsn: Lsn },
 ): void {
   if (target === backup.timeline) return;
-  const forks = history.filter(fork => fork.timeline === backup.timeline);
-  if (forks.some(fork => backup.lsn < fork.lsn)) return;
+  const fork = forkFrom(backup.timeline, history);
+  if (fork !== undefined && backup.lsn < fork) return;
   const [targetText, backupText] = [target, backup.timeline].map(timeline => timeline.toString(16).toUpperCase());
-  const fork = forks.at(-1);
   if (fork !== undefined) {
     throw new BackstopError(
       'db-mismatch',
-      `target timeline ${targetText} forked from backup timeline ${backupText} at ${formatLsn(fork.lsn)} which is before backup lsn of ${formatLsn(backup.lsn)}`,
+      `target timeline ${targetText} forked from backup timeline ${backupText} at ${formatLsn(fork)} which is before backup lsn of ${formatLsn(backup.lsn)}`,
       {
         hint: [
           'was the target timeline created by accidentally promoting a standby?',
@@ -108,4 +107,17 @@ export function checkTimelineReachable(
     `backup timeline ${backupText}, lsn ${formatLsn(backup.lsn)} is not in the history of target timeline ${targetText}`,
     { hint: 'was the target timeline created by promoting from a timeline < latest?' },
   );
+}
+
+/**
+ * Where a timeline was left for good. A recovery that aims at the latest timeline and ends before that one began makes its history
+ * go back: what lies after the end belongs to the new timeline alone (PostgreSQL: tliOfPointInHistory). The reference does not
+ * look at that, and PostgreSQL then refuses to start from what it has restored.
+ */
+function forkFrom(timeline: number, history: readonly TimelineFork[]): Lsn | undefined {
+  const first = history.findIndex(fork => fork.timeline === timeline);
+  if (first === -1) return undefined;
+  return history
+    .slice(first)
+    .reduce<Lsn | undefined>((least, { lsn }) => (least === undefined || lsn < least ? lsn : least), undefined);
 }

@@ -99,6 +99,17 @@ describe('whether it can be reached', () => {
     }
   });
 
+  test('a backup made after the point to which a later timeline went back is on another branch', () => {
+    // PITR to a point on timeline 1 while timeline 2 was the latest
+    const back = parseTimelineHistory('1\t0/4003930\tno reason\n\n2\t0/3016A20\tbefore the fork\n');
+    const check = (timeline: number, lsn: bigint) => () => checkTimelineReachable(3, back, { timeline, lsn });
+    expect(check(1, 0x3000028n)).not.toThrow();
+    expect(check(1, 0x3016a20n)).toThrow(
+      /forked from backup timeline 1 at 0\/3016A20 which is before backup lsn of 0\/3016A20/,
+    );
+    expect(check(2, 0x4003940n)).toThrow(/forked from backup timeline 2 at 0\/3016A20/);
+  });
+
   test('a timeline that the history does not know', () => {
     expect(() => checkTimelineReachable(7, history, { timeline: 5, lsn: 1n })).toThrow(
       /backup timeline 5, lsn 0\/1 is not in the history of target timeline 7/,
