@@ -81,6 +81,13 @@ export class Sweep {
     return [...chosen].sort((a, b) => a - b);
   }
 
+  /** Of the cases of a long form: all, or every N-th by `PGBACKSTOP_SWEEP_PART=N`; which ones the seed says. */
+  mine<Case>(all: readonly Case[]): Case[] {
+    const part = Number(process.env.PGBACKSTOP_SWEEP_PART ?? 1);
+    if (!Number.isSafeInteger(part) || part < 1) throw new Error('PGBACKSTOP_SWEEP_PART is not a number from 1');
+    return all.filter((_, index) => index % part === this.seed % part);
+  }
+
   /**
    * Prints the tally, and keeps it in `.test/sweep/NAME.json`. Call it when all is done.
    * @param part of a sweep that is several test files, each with a tally of its own: `NAME-PART.json`

@@ -69,7 +69,7 @@ function cuts(messages: CutProxy['counts'], short: number): Cut[] {
     nth: sweep.random.between(1, messages.client),
     how: 'silence',
   }));
-  if (isFullSweep()) return [...all, ...silent];
+  if (isFullSweep()) return [...sweep.mine(all), ...silent];
   return [...Array.from({ length: short }, () => sweep.random.pick(all)), ...(short > 3 ? silent.slice(0, 1) : [])];
 }
 

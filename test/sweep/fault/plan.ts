@@ -52,7 +52,9 @@ export function planFaults(
     return { kind, nth, fault, onwards: fault === 'ENOSPC' && random.chance(30) };
   };
   if (isFullSweep()) {
-    return all.flatMap(([kind, count]) => Array.from({ length: count }, (_, index) => one(kind, index + 1)));
+    return sweep.mine(
+      all.flatMap(([kind, count]) => Array.from({ length: count }, (_, index) => one(kind, index + 1))),
+    );
   }
   const waiting = [...all];
   return Array.from({ length: Math.min(short, all.length) }, () => {

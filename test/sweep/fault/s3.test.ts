@@ -258,7 +258,7 @@ describe.skipIf(!requireS3Server())('faults of a service', () => {
       );
       // each request meets one trouble of those that pass, and all the others
       const chosen = isFullSweep()
-        ? all.filter(({ trouble }) => !trouble.passes || sweep.random.chance(25))
+        ? sweep.mine(all.filter(({ trouble }) => !trouble.passes || sweep.random.chance(25)))
         : Array.from({ length: scenario.short }, () => sweep.random.pick(all));
       const wrong: string[] = [];
       for (const { nth, trouble } of chosen) {

@@ -111,7 +111,7 @@ describe.skipIf(!requireS3Server())('in a bucket', () => {
     const all = isFullSweep()
       ? numbers.flatMap(number => points.map(at => ({ number, at })))
       : numbers.map(number => ({ number, at: sweep.random.pick(points) }));
-    for (const { number, at } of all) {
+    for (const { number, at } of sweep.mine(all)) {
       await sweep.case(`${name}: at request ${number} of ${requests}, ${at}`, async () => {
         await begin(objects);
         await prepare?.();

@@ -92,9 +92,7 @@ function choose(
   const last = all.at(-1) ?? 0;
   const pick = (): Death => sweep.random.pick(deaths ?? ['kill-before', 'kill-after']);
   if (isFullSweep()) {
-    // where a machine has no time for all: every so manieth, which ones the seed says
-    const part = Number(process.env.PGBACKSTOP_SWEEP_PART ?? 1);
-    const mine = all.filter(number => number % part === sweep.seed % part);
+    const mine = sweep.mine(all);
     const first = deaths?.[0] ?? 'kill-before';
     const more = mine.filter(number => number === last || sweep.random.chance(25));
     const other = deaths?.at(-1) ?? 'kill-after';
