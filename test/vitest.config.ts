@@ -62,7 +62,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'last', include: lastSuites, sequence: { groupOrder: 4 } },
+        test: { name: 'last', include: lastSuites, exclude: leftOut, sequence: { groupOrder: 4 } },
       },
     ],
   },
