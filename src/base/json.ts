@@ -20,11 +20,14 @@ const maxDepth = 64;
  * @throws json-format with the position when the text is not JSON
  */
 export function parseJson(text: string): Json {
-  try {
-    const value = JSON.parse(text) as Json;
-    if (isExact(value, 0)) return value;
-  } catch {
-    // the exact parser below takes raw control characters, and says where the text is wrong
+  // of two escapes that make one character one alone may be there
+  if (!text.includes('\\u')) {
+    try {
+      const value = JSON.parse(text) as Json;
+      if (isExact(value, 0)) return value;
+    } catch {
+      // the exact parser below takes raw control characters, and says where the text is wrong
+    }
   }
   const parser = new Parser(text);
   const value = parser.value(0);
@@ -142,11 +145,17 @@ class Parser {
         this.at = i + 1;
         const raw = this.#text.slice(start, i + 1);
         // pgBackRest writes control characters other than \n \r \t \b \f raw, which JSON.parse refuses
+        let value: string;
         try {
-          return JSON.parse(raw.replace(rawControls, escapeControl)) as string;
+          value = JSON.parse(raw.replace(rawControls, escapeControl)) as string;
         } catch (error) {
           throw new BackstopError('json-format', `invalid JSON string at character ${start + 1}`, { cause: error });
         }
+        // it has no bytes, so it could not be written again
+        if (halfCharacter.test(value)) {
+          throw new BackstopError('json-format', `half a character in the JSON string at character ${start + 1}`);
+        }
+        return value;
       }
     }
     throw this.error('unterminated string');
@@ -163,6 +172,8 @@ class Parser {
   }
 }
 
+/** A surrogate without the other. */
+const halfCharacter = /\p{Cs}/u;
 const numberPattern = /-?\d+(\.\d+)?([eE][+-]?\d+)?/y;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding raw control characters is the point
 const rawControls = /[\u0000-\u001f]/g;

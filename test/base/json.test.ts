@@ -96,6 +96,8 @@ describe('reading', () => {
     '{"a":1234567890123456789,}',
     '[1234567890123456789 2]',
     '"\\x" 1234567890123456789',
+    '"half a character: \\ud800"',
+    '{"\\udc00a":1}',
   ])('%j is no JSON, and where is said', text => {
     let thrown: unknown;
     try {
