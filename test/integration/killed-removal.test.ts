@@ -1,7 +1,8 @@
 /** SIGKILL in the middle of commands that remove: what is left of a stanza or a backup is nothing that anybody trips over. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, it } from 'vitest';
+import { errorCodes } from '../../src/base/error.ts';
 import { Injector } from '../support/sweep/injector.ts';
 import { unprivilegedUser } from '../support/unprivileged.ts';
 import { OfflineBed } from './offline-bed.ts';
@@ -45,4 +46,20 @@ it('stanza-delete: the next one ends it, and the stanza can be created again', a
   expect(existsSync(stopped)).toBe(false);
   for (const kind of ['archive', 'backup']) expect(readdirSync(join(repo, kind))).toEqual([]);
   await bed.run('stanza-create');
+});
+
+it('stanza-delete: a link in the place of a directory may lead anywhere, so nothing goes', async () => {
+  const outside = bed.newFolder();
+  const path = join(repo, 'backup/demo');
+  renameSync(path, join(outside, 'demo'));
+  symlinkSync(join(outside, 'demo'), path);
+  const before = [repo, outside].map(place => readdirSync(place, { recursive: true }).map(String).sort());
+  await bed.run('stop');
+  const { code, output } = await bed.attempt('stanza-delete');
+  expect(output).toContain(`'${path}' is a link: what lies behind it is not removed`);
+  expect(code).toBe(errorCodes['path-remove']);
+  expect([repo, outside].map(place => readdirSync(place, { recursive: true }).map(String).sort())).toEqual(before);
+  rmSync(path);
+  renameSync(join(outside, 'demo'), path);
+  await bed.run('stanza-delete');
 });

@@ -41,6 +41,7 @@ async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, l
   const found = looks.filter(({ isThere }) => isThere);
   if (found.length === 0) return;
   if (found.some(part => !part.isEmpty)) await checkStopped(session, repo, (await local.info(stopped)) !== undefined);
+  await checkNoLinks(repo, found);
   // without its info files nothing can be restored, archived or backed up: nobody meets a half-removed stanza
   await forAll(
     found.flatMap(({ info, isEmpty }) => (isEmpty ? [] : [info, info + copySuffix])),
@@ -56,6 +57,22 @@ async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, l
   if (hasDirectories) await forAll(found, ({ path }) => storage.removeTree(path));
   await forAll(found, async ({ path }) => storage.paths?.sync(posix.dirname(path)));
   tellKept(session.log, repo.name, storage);
+}
+
+/**
+ * Whatever lies in a stanza's directory goes with it, so it must be the stanza's: a link may lead anywhere. The reference empties what
+ * is behind it, and then fails.
+ * @throws path-remove
+ */
+async function checkNoLinks(repo: StanzaRepo, parts: readonly { readonly path: string }[]): Promise<void> {
+  // a look would be a request where there are none
+  if (repo.storage.links === undefined) return;
+  for (const { path } of parts) {
+    if ((await repo.storage.info(path))?.type !== 'link') continue;
+    throw new BackstopError('path-remove', `'${repo.fullPath(path)}' is a link: what lies behind it is not removed`, {
+      hint: "put the directory in the place of the link, or remove what is the stanza's by hand, and the link.",
+    });
+  }
 }
 
 /** What lies in a directory. */
