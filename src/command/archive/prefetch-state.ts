@@ -7,7 +7,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isBackstopError, systemError } from '../../base/error.ts';
 import { formatJson, parseJson } from '../../base/json.ts';
 import { isCount } from '../../base/json-fields.ts';
-import { countWalNames, isWalName, type WalName } from '../../postgres/wal.ts';
+import { countWalNames, fitsSegmentSize, isWalName, type WalName } from '../../postgres/wal.ts';
 import { removeSpoolFile, type SpoolPaths, temporarySuffix } from '../spool.ts';
 
 export interface PrefetchState {
@@ -99,6 +99,8 @@ export function isAtWork(state: PrefetchState | undefined): state is PrefetchSta
 
 /** Whether the process that wrote this fetches the segment or has it on its list, as long as it is there. */
 export function isOnList(state: PrefetchState, name: WalName, segmentSize: number): boolean {
+  // damaged, or of a cluster with other segments
+  if (!fitsSegmentSize(state.first, segmentSize)) return false;
   const at = countWalNames(state.first, name, segmentSize) - 1;
   return state.first.slice(0, 8) === name.slice(0, 8) && at >= 0 && at < state.count;
 }

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   bootId,
   isAtWork,
+  isOnList,
   type PrefetchState,
   processStart,
   readPrefetchState,
@@ -52,6 +53,15 @@ test('what a state says of slow repositories can be written again, whatever it w
   const state = readPrefetchState(paths);
   expect(state?.slow).toEqual(new Map([[2, 1000]]));
   writePrefetchState(paths, state ?? mine);
+});
+
+test('a state whose first segment no cluster with such segments can have has nothing on its list', () => {
+  const mb = 1024 * 1024;
+  const first = '000000010000000000000010' as const;
+  expect(isOnList({ ...mine, first, count: 8 }, first, 16 * mb)).toBe(true);
+  expect(isOnList({ ...mine, first: '000000010000000008000004', count: 8 }, first, 16 * mb)).toBe(false);
+  // written by a cluster with segments of 1 MB
+  expect(isOnList({ ...mine, first: '000000010000000000000FFF', count: 8 }, first, 16 * mb)).toBe(false);
 });
 
 test('the process that wrote the state is at work, and not another one that has its number now', () => {
