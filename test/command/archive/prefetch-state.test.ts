@@ -57,11 +57,15 @@ test('what a state says of slow repositories can be written again, whatever it w
 
 test('a state whose first segment no cluster with such segments can have has nothing on its list', () => {
   const mb = 1024 * 1024;
-  const first = '000000010000000000000010' as const;
+  const [first, beyond, small] = [
+    '000000010000000000000010',
+    '000000010000000008000004',
+    '000000010000000000000FFF',
+  ] as unknown as [WalName, WalName, WalName];
   expect(isOnList({ ...mine, first, count: 8 }, first, 16 * mb)).toBe(true);
-  expect(isOnList({ ...mine, first: '000000010000000008000004', count: 8 }, first, 16 * mb)).toBe(false);
+  expect(isOnList({ ...mine, first: beyond, count: 8 }, first, 16 * mb)).toBe(false);
   // written by a cluster with segments of 1 MB
-  expect(isOnList({ ...mine, first: '000000010000000000000FFF', count: 8 }, first, 16 * mb)).toBe(false);
+  expect(isOnList({ ...mine, first: small, count: 8 }, first, 16 * mb)).toBe(false);
 });
 
 test('the process that wrote the state is at work, and not another one that has its number now', () => {
