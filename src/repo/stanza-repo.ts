@@ -55,6 +55,12 @@ export class StanzaRepo {
     return (this.settings.path === '/' ? '' : this.settings.path) + path;
   }
 
+  /** Whether a link stands in the place of a directory of ours: it may lead anywhere, so nothing is removed behind it. */
+  async isLink(path: string): Promise<boolean> {
+    // a look would be a request where there are none
+    return this.storage.links !== undefined && (await this.storage.info(path))?.type === 'link';
+  }
+
   /** @throws file-missing when neither copy is there; the error of the first copy when both are unsound */
   loadArchiveInfo(): Promise<ArchiveInfo> {
     return this.#loadEither(archiveInfoFile(this.stanza), 'archive.info', async path =>

@@ -53,13 +53,9 @@ export class ExpiringRepo {
     this.session.log.detail(`${this.repo.name}: ${message}`);
   }
 
-  /**
-   * Whether a link stands in the place of a directory of ours. It may lead anywhere, so nothing is removed behind it.
-   * A warning says so.
-   */
+  /** As of the repository; a warning says so. */
   async isLink(path: string): Promise<boolean> {
-    // a look would be a request where there are none
-    if (this.storage.links === undefined || (await this.storage.info(path))?.type !== 'link') return false;
+    if (!(await this.repo.isLink(path))) return false;
     this.warn(`'${this.repo.fullPath(path)}' is a link: nothing is removed behind it`);
     return true;
   }

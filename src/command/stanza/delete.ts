@@ -65,10 +65,8 @@ async function deleteFrom(session: Session<'stanza-delete'>, repo: StanzaRepo, l
  * @throws path-remove
  */
 async function checkNoLinks(repo: StanzaRepo, parts: readonly { readonly path: string }[]): Promise<void> {
-  // a look would be a request where there are none
-  if (repo.storage.links === undefined) return;
   for (const { path } of parts) {
-    if ((await repo.storage.info(path))?.type !== 'link') continue;
+    if (!(await repo.isLink(path))) continue;
     throw new BackstopError('path-remove', `'${repo.fullPath(path)}' is a link: what lies behind it is not removed`, {
       hint: "put the directory in the place of the link, or remove what is the stanza's by hand, and the link.",
     });
