@@ -51,21 +51,21 @@ const segment = (number: number): string =>
 
 describe('a stanza', () => {
   // theirs: 2 lists, 4 heads, 4 puts; when it is there 4 heads, 2 gets
-  test('is created by two lists, and checked with two reads more', async () => {
+  test('is created by two lists, and checked with two reads more, and one of each copy', async () => {
     bed = new ObjectStoreBed();
     requestLog.latency = 4;
     await bed.run('stanza-create');
     expect(requestLog.counts).toEqual({ list: 2, put: 4 });
     expect(requestLog.rounds).toBe(5);
     expect((await bed.run('stanza-create')).log.at(-1)).toMatch(/already exists on repo1 and is valid/);
-    expect(requestLog.counts).toEqual({ list: 2, get: 2 });
-    expect(requestLog.rounds).toBe(2);
+    expect(requestLog.counts).toEqual({ list: 2, get: 6 });
+    expect(requestLog.rounds).toBe(3);
     rmSync(join(bed.root, 'repo1/archive/demo/archive.info.copy'));
     await bed.run('stanza-create');
     expect(bed.keys()).toContain('archive/demo/archive.info.copy');
     await bed.run('stanza-upgrade');
-    expect(requestLog.counts).toEqual({ get: 2 });
-    expect(requestLog.rounds).toBe(1);
+    expect(requestLog.counts).toEqual({ get: 6 });
+    expect(requestLog.rounds).toBe(2);
   });
 
   test('is not created where something lies', async () => {

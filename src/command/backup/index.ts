@@ -116,7 +116,10 @@ async function lookAtCluster(
     // it was there when the backup began
     const kind = cluster.isOnline ? 'online ' : '';
     throw new BackstopError('file-missing', `pg_control must be present in all ${kind}backups`, {
-      hint: 'is something wrong with the clock or filesystem timestamps?',
+      hint: [
+        'is something wrong with the clock or filesystem timestamps?',
+        `has '${cluster.path}/global/pg_control' been removed?`,
+      ],
     });
   }
   return manifest;

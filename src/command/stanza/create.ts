@@ -12,10 +12,11 @@ import { temporarySuffix } from '../../storage/posix/posix-storage.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
+import { mendCopies } from './copies.ts';
 import { readStanzaDatabase } from './database.ts';
 
 export async function run(session: Session<'stanza-create'>): Promise<undefined> {
-  const { log, settings, version } = session;
+  const { log, settings } = session;
   checkStopFile(session);
   if (settings.values.force) log.warn('option --force is no longer supported');
   const control = await readStanzaDatabase(session);
@@ -24,7 +25,7 @@ export async function run(session: Session<'stanza-create'>): Promise<undefined>
     log.info(`stanza-create for stanza '${stanza}' on repo${repoConfig.key}`);
     const repo = await openRepo(session, repoConfig);
     try {
-      if (!(await createInRepo(repo, control, version))) {
+      if (!(await createInRepo(repo, control, session))) {
         log.info(`stanza '${stanza}' already exists on ${repo.name} and is valid`);
       }
     } finally {
@@ -34,28 +35,32 @@ export async function run(session: Session<'stanza-create'>): Promise<undefined>
 }
 
 /** @returns whether anything had to be written */
-async function createInRepo(repo: StanzaRepo, control: ControlData, version: string): Promise<boolean> {
+async function createInRepo(
+  repo: StanzaRepo,
+  control: ControlData,
+  { log, version }: Session<'stanza-create'>,
+): Promise<boolean> {
   // two lists tell of the four info files, and whether there is anything else
   const { storage, stanza } = repo;
   const listing = begun(storage.names(archivePath(stanza)));
   const inBackup = withoutLeftOver(await storage.names(backupPath(stanza)), backupInfoFile(stanza));
   const inArchive = withoutLeftOver(await listing, archiveInfoFile(stanza));
-  const archive = findPair(archiveInfoFile(stanza), inArchive);
-  const backup = findPair(backupInfoFile(stanza), inBackup);
-  if (archive.count === 0 && backup.count === 0) {
+  const archives = copiesOf(archiveInfoFile(stanza), inArchive);
+  const backups = copiesOf(backupInfoFile(stanza), inBackup);
+  if (archives === 0 && backups === 0) {
     checkEmpty(inBackup, inArchive);
     await createInfo(repo, control, version);
     return true;
   }
   // the first step of a creation that did not get further; PostgreSQL may have begun to archive
-  const isBegun = inBackup.length === 0 && inArchive.includes(basename(archiveInfoFile(stanza))) && archive.count === 1;
+  const isBegun = inBackup.length === 0 && inArchive.includes(basename(archiveInfoFile(stanza))) && archives === 1;
   if (isBegun && (await isOfOnly(repo, control))) {
     await createInfo(repo, control, version, false);
     return true;
   }
-  if (archive.count === 0 || backup.count === 0) {
+  if (archives === 0 || backups === 0) {
     const what =
-      archive.count > 0
+      archives > 0
         ? 'archive.info exists but backup.info is missing'
         : 'backup.info exists but archive.info is missing';
     throw new BackstopError('file-missing', `${what} on ${repo.name}`, {
@@ -63,26 +68,18 @@ async function createInRepo(repo: StanzaRepo, control: ControlData, version: str
     });
   }
   await loadStanzaInfo(repo, databaseOf(control));
-  for (const { twin } of [archive, backup]) if (twin !== undefined) await repo.copy(twin.from, twin.to);
+  const isMended = await mendCopies(repo, log);
   // an earlier one may have been killed before it synced the names that are there
   for (const path of [archivePath(stanza), backupPath(stanza)]) await storage.paths?.sync(path);
-  return archive.twin !== undefined || backup.twin !== undefined;
+  return isMended;
 }
 
-interface InfoPair {
-  /** How many of the two copies there are. */
-  readonly count: number;
-  /** The copy to make, when just one is there. */
-  readonly twin?: { readonly from: string; readonly to: string };
-}
-
-/** @param names what lies in the directory of the file */
-function findPair(path: string, names: readonly string[]): InfoPair {
-  const copy = path + copySuffix;
-  const [hasMain, hasCopy] = [names.includes(basename(path)), names.includes(basename(copy))];
-  if (hasMain === hasCopy) return { count: hasMain ? 2 : 0 };
-  return { count: 1, twin: hasMain ? { from: path, to: copy } : { from: copy, to: path } };
-}
+/**
+ * @param names what lies in the directory of the file
+ * @returns how many of its two copies there are
+ */
+const copiesOf = (path: string, names: readonly string[]): number =>
+  [path, path + copySuffix].filter(file => names.includes(basename(file))).length;
 
 /** What a creation leaves that was stopped while it wrote an info file is nothing. */
 function withoutLeftOver(names: readonly string[], path: string): string[] {

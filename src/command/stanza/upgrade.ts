@@ -12,6 +12,7 @@ import type { StanzaRepo } from '../../repo/stanza-repo.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
+import { mendCopies } from './copies.ts';
 import { readStanzaDatabase } from './database.ts';
 
 export async function run(session: Session<'stanza-upgrade'>): Promise<undefined> {
@@ -23,7 +24,9 @@ export async function run(session: Session<'stanza-upgrade'>): Promise<undefined
     log.info(`stanza-upgrade for stanza '${stanza}' on repo${repoConfig.key}`);
     const repo = await openRepo(session, repoConfig);
     try {
-      if (!(await upgradeInRepo(repo, control, version))) {
+      const isUpgraded = await upgradeInRepo(repo, control, version);
+      const mended = await mendCopies(repo, log);
+      if (!isUpgraded && !mended) {
         log.info(`stanza '${stanza}' on ${repo.name} is already up to date`);
       }
     } finally {

@@ -35,5 +35,6 @@ it('a pg_control that vanishes after the backup has begun is an error, also with
   const { code, output, hit } = await bed.meet(lists, 'backup', '--type=full');
   expect(hit?.path).toBe(under[0]);
   expect(output).toContain('ERROR: [055]: pg_control must be present in all backups');
+  expect(output).toContain(`has '${under[0]}/pg_control' been removed?`);
   expect(code).toBe(55);
 });

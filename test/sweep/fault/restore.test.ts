@@ -105,6 +105,8 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     args: bed => [...into(bed), '--force'],
     argsAgain: withDelta,
     places: ['target'],
+    // what may not be looked at is taken for no data directory, which nothing is removed from
+    codes: ['path-not-empty'],
     short: 2,
     prepare: prepareOld,
     ...judges(),
@@ -115,6 +117,8 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     command: 'restore',
     args: bed => [...withDelta(bed), '--type=immediate', '--target-action=promote'],
     places: ['target'],
+    // the signal file of another kind of recovery is removed unseen
+    codes: ['file-remove'],
     short: 2,
     prepare: prepareOld,
     ...recovered(judges()),

@@ -1,4 +1,5 @@
 /** One command through all its faults, and what is true of every command: it fails loudly, or what it did is whole. */
+import { basename, dirname } from 'node:path';
 import { type ErrorKind, errorCodes } from '../../../src/base/error.ts';
 import type { Outcome } from '../../integration/offline-bed.ts';
 import type { Injection, Operation, OperationKind } from '../../support/sweep/injector.ts';
@@ -184,5 +185,7 @@ function checkLoud(
   // which one is not to be used was told in warnings
   if (code === errorCodes['repo-invalid'] || isSilent) return;
   const names = hits.map(({ path }) => path.replace(/(\.[0-9a-f]{8})?\.pgbackrest\.tmp$/, ''));
-  if (!names.some(name => output.includes(name))) throw new Error(`the error does not name ${names}`);
+  const isNamed = (path: string) =>
+    output.includes(path) || (output.includes(`'${basename(path)}'`) && output.includes(`in '${dirname(path)}'`));
+  if (!names.some(isNamed)) throw new Error(`the error does not name ${names}`);
 }
