@@ -99,11 +99,12 @@ export class StanzaRepo {
   }
 
   /**
-   * Writes the info files of a new stanza. Both copies of a file are there only when the other file is: what an interrupted
-   * creation leaves cannot be taken for a stanza that has lost one.
+   * Writes both info files, where they must agree. The copies come last: the time in which the files do not is short, and of a new
+   * stanza both copies of a file are there only when the other file is, so that what an interrupted creation leaves cannot be
+   * taken for a stanza that has lost one.
    * @param archive absent when an interrupted creation has left it: it stays, since WAL may be there under its key
    */
-  async createInfos(archive: ArchiveInfo | undefined, backup: BackupInfo, version: string): Promise<void> {
+  async saveInfos(archive: ArchiveInfo | undefined, backup: BackupInfo, version: string): Promise<void> {
     const { storage, stanza } = this;
     const { cipherPass } = this.settings;
     const [archiveFile, backupFile] = [archiveInfoFile(stanza), backupInfoFile(stanza)];

@@ -121,7 +121,7 @@ async function createInfo(repo: StanzaRepo, control: ControlData, version: strin
   const pass = () => (repo.isEncrypted ? { cipherPass: generatePassphrase() } : {});
   const info = { currentId: db.id, history: [db] };
   const archive = withArchive ? { ...info, ...pass() } : undefined;
-  await repo.createInfos(archive, { ...info, backups: [], ...pass() }, version);
+  await repo.saveInfos(archive, { ...info, backups: [], ...pass() }, version);
 }
 
 const databaseOf = ({ version, systemId }: ControlData): Pick<DbHistory, 'version' | 'systemId'> => ({

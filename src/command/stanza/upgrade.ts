@@ -2,13 +2,15 @@
  * `stanza-upgrade`: tells every repository that the cluster has a new version or system id (behaviour, section 3). What was
  * archived and backed up before stays where it is, under the ids that it has.
  */
+import { asBackstopError } from '../../base/error.ts';
 import type { ControlData } from '../../postgres/control.ts';
 import type { ArchiveInfo } from '../../repo/archive-info.ts';
 import type { BackupInfo } from '../../repo/backup-info.ts';
 import { currentDb, type DbHistory, isSameDb } from '../../repo/history.ts';
 import { begun } from '../../repo/object-store.ts';
-import { checkInfoPair } from '../../repo/stanza-database.ts';
+import { checkInfoPair, type StanzaInfo } from '../../repo/stanza-database.ts';
 import type { StanzaRepo } from '../../repo/stanza-repo.ts';
+import { UnreachableError } from '../../storage/unreachable.ts';
 import { openRepo, repoSettings, stanzaOf } from '../open.ts';
 import type { Session } from '../session.ts';
 import { checkStopFile } from '../stop-file.ts';
@@ -16,7 +18,7 @@ import { mendCopies } from './copies.ts';
 import { readStanzaDatabase } from './database.ts';
 
 export async function run(session: Session<'stanza-upgrade'>): Promise<undefined> {
-  const { log, version } = session;
+  const { log } = session;
   checkStopFile(session);
   const control = await readStanzaDatabase(session);
   const stanza = stanzaOf(session);
@@ -24,7 +26,7 @@ export async function run(session: Session<'stanza-upgrade'>): Promise<undefined
     log.info(`stanza-upgrade for stanza '${stanza}' on repo${repoConfig.key}`);
     const repo = await openRepo(session, repoConfig);
     try {
-      const isUpgraded = await upgradeInRepo(repo, control, version);
+      const isUpgraded = await upgradeInRepo(repo, control, session);
       const mended = await mendCopies(repo, log);
       if (!isUpgraded && !mended) {
         log.info(`stanza '${stanza}' on ${repo.name} is already up to date`);
@@ -36,7 +38,11 @@ export async function run(session: Session<'stanza-upgrade'>): Promise<undefined
 }
 
 /** @returns whether anything had to be written */
-async function upgradeInRepo(repo: StanzaRepo, control: ControlData, version: string): Promise<boolean> {
+async function upgradeInRepo(
+  repo: StanzaRepo,
+  control: ControlData,
+  session: Session<'stanza-upgrade'>,
+): Promise<boolean> {
   const loading = begun(repo.loadBackupInfo());
   const archive = await repo.loadArchiveInfo();
   const backup = await loading;
@@ -44,9 +50,35 @@ async function upgradeInRepo(repo: StanzaRepo, control: ControlData, version: st
   const newArchive = withCluster(archive, control, false);
   const newBackup = withCluster(backup, control, true);
   checkInfoPair(newArchive, newBackup);
-  if (newArchive !== archive) await repo.saveArchiveInfo(newArchive, version);
-  if (newBackup !== backup) await repo.saveBackupInfo(newBackup, version);
-  return newArchive !== archive || newBackup !== backup;
+  if (newArchive === archive && newBackup === backup) return false;
+  try {
+    await repo.saveInfos(newArchive, newBackup, session.version);
+  } catch (error) {
+    await putBack(repo, { archive, backup }, error, session);
+    throw error;
+  }
+  return true;
+}
+
+/**
+ * No backup is made while the two files disagree, and verify calls it an error. An upgrade that fails leaves them as they were;
+ * what was archived under the new id meanwhile is there again after the next one.
+ */
+async function putBack(
+  repo: StanzaRepo,
+  { archive, backup }: StanzaInfo,
+  reason: unknown,
+  { log, version }: Session<'stanza-upgrade'>,
+): Promise<void> {
+  // who does not answer now would have to be waited for again
+  if (reason instanceof UnreachableError) return;
+  try {
+    await repo.saveInfos(archive, backup, version);
+  } catch (error) {
+    log.warn(
+      `${repo.name}: the info files may disagree until stanza-upgrade has been run again: ${asBackstopError(error).message}`,
+    );
+  }
 }
 
 /**

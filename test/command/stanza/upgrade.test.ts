@@ -51,9 +51,10 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 it.each([
-  ['in the clear', {}],
-  ['encrypted', encryption],
-])('ends an upgrade that was stopped after any of its four files: %s', async (_, environment) => {
+  ['in the clear', {}, [0, 2, 1, 3]],
+  ['encrypted', encryption, [0, 2, 1, 3]],
+  ['in the order of the reference', {}, [0, 1, 2, 3]],
+])('ends an upgrade that was stopped after any of its four files: %s', async (_, environment, order) => {
   for (let written = 0; written <= files.length; written++) {
     rmSync(join(root, 'repo'), { recursive: true, force: true });
     writeControl('15');
@@ -63,7 +64,7 @@ it.each([
     const first = await run('stanza-upgrade', environment);
     expect([first.log, first.error]).toEqual([[begun], undefined]);
     const upgraded = contents();
-    for (let index = written; index < files.length; index++) put(index, before[index]);
+    for (const index of order.slice(written)) put(index, before[index]);
     const { log, error } = await run('stanza-upgrade', environment);
     expect(error).toBeUndefined();
     expect(log[0]).toBe(begun);

@@ -218,6 +218,7 @@ const scenarios: readonly (Omit<Scenario, 'prepare'> & Partial<Scenario>)[] = [
       expect(stanza?.db).toHaveLength(2);
       infosAgree(bed);
     },
+    unsound: 'the info files may disagree until stanza-upgrade has been run again',
   },
   {
     name: 'stanza-delete',
