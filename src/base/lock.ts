@@ -75,24 +75,23 @@ export function tryLock(path: string, execId: string): Lock | undefined {
  * @throws lock-acquire when the file cannot be written
  */
 export function adoptLock(path: string, descriptor: number, execId: string): Lock | undefined {
-  return isOpen(descriptor) && sameFile(descriptor, path) ? held(path, descriptor, execId) : undefined;
+  return isOpen(descriptor, path) && sameFile(descriptor, path) ? held(path, descriptor, execId) : undefined;
 }
 
 function take(path: string, execId: string, lock: (descriptor: number) => boolean): Lock | undefined {
   for (;;) {
     const descriptor = openLockFile(path);
+    let state: 'busy' | 'ours' | 'gone';
     try {
-      if (!lock(descriptor)) {
-        closeFile(descriptor, path);
-        return undefined;
-      }
+      // the holder before us removes its file: between our open and our lock we may have locked what no path names any more
+      state = !lock(descriptor) ? 'busy' : sameFile(descriptor, path) ? 'ours' : 'gone';
     } catch (error) {
       closeFile(descriptor, path);
       throw error;
     }
-    // the holder before us removes its file: between our open and our lock we may have locked what no path names any more
-    if (sameFile(descriptor, path)) return held(path, descriptor, execId);
+    if (state === 'ours') return held(path, descriptor, execId);
     closeFile(descriptor, path);
+    if (state === 'busy') return undefined;
   }
 }
 
@@ -264,13 +263,13 @@ function tryFlock(descriptor: number, kind: 'exclusive' | 'shared'): boolean {
   });
 }
 
-function isOpen(descriptor: number): boolean {
+function isOpen(descriptor: number, path: string): boolean {
   try {
     fstatSync(descriptor);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EBADF') return false;
-    throw error;
+    throw systemError(error, { other: 'lock-acquire' }, `unable to get info for lock file '${path}'`);
   }
 }
 

@@ -10,13 +10,14 @@ export interface MetFailure extends Outcome {
 
 export class FailingDisk extends OfflineBed {
   readonly repo = this.newFolder();
+  readonly locks = this.newFolder();
   readonly #injector: Injector;
 
   constructor() {
     super();
     const [node = '', launcher = ''] = this.ours;
     this.#injector = new Injector(unprivilegedUser(), this.newFolder(), [node, launcher]);
-    this.configure({ 'repo1-path': this.repo, 'job-retry': 0 });
+    this.configure({ 'repo1-path': this.repo, 'lock-path': this.locks, 'job-retry': 0 });
   }
 
   async meet(injection: Injection, command: string, ...args: readonly string[]): Promise<MetFailure> {

@@ -55,6 +55,17 @@ test('are told of through a link', () => {
   expect(warnings({ main: [0o644, pass] }, ['expire'], link).join()).toContain(`'${link}'`);
 });
 
+test('a link is as open as the folders of the file that it leads to', () => {
+  const closed = join(root, 'closed');
+  mkdirSync(closed, { mode: 0o700 });
+  const [inClosed, inOpen] = [join(closed, 'link.conf'), join(root, 'to-closed.conf')];
+  symlinkSync(main, inClosed);
+  expect(warnings({ main: [0o644, pass] }, ['expire'], inClosed)).toHaveLength(1);
+  write(join(closed, 'real.conf'), `[demo]\npg1-path=/pg\n[global]\n${pass}`, 0o644);
+  symlinkSync(join(closed, 'real.conf'), inOpen);
+  expect(warnings({}, ['expire'], inOpen)).toEqual([]);
+});
+
 test.each<[string, string]>([
   ['of a command', '[global:archive-push]\nrepo1-cipher-pass=x\n'],
   ['of another stanza', '[other:backup]\nrepo2-s3-key-secret = x\n'],

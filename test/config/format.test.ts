@@ -11,6 +11,16 @@ import {
 import { settings } from './given.ts';
 
 describe('the options of command begin', () => {
+  test('tell no password that is in the value of another option', () => {
+    const s = settings({
+      file: '[demo]\npg1-path=/p1\n',
+      args: ['restore', '--stanza=demo', "--recovery-option=primary_conninfo=host=a password='two words' port=1"],
+    });
+    const text = formatOptions(s, '1-ab');
+    expect(text).toContain('password=<redacted> port=1');
+    expect(text).not.toMatch(/two|words/);
+  });
+
   test('come alphabetically, then by index, from all sources', () => {
     const file =
       '[global]\nrepo1-path=/1\nrepo2-path=/2\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=hunter2\nrepo1-storage-verify-tls=n\nstart-fast=n\n[demo]\npg2-path=/p2\npg1-port=5433\npg1-path=/p1/\n';

@@ -185,6 +185,16 @@ describe('configuration file', () => {
     }
   });
 
+  test('a secret in the name of a variable is not repeated in a warning', () => {
+    const { warnings } = run({
+      environment: { 'PGBACKREST_REPO1_CIPHER_PASS: hunter2+/': 'y' },
+      args: [...base, 'backup'],
+    });
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/^environment contains invalid option '.*<redacted>'$/);
+    expect(warnings[0]).not.toContain('hunter2');
+  });
+
   test('a passphrase survives to the letter', () => {
     const pass = 'x+y/z#1;2==';
     const content = `[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=${pass}\n`;

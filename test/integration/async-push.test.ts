@@ -1,7 +1,7 @@
 /** Asynchronous archive-push through the executable: foreground, background process, what they leave in the spool. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type ArchiveBedOptions, sha1 } from '../command/archive/archive-bed.ts';
 import { AsyncPushBed, segmentName, until } from './async-push-bed.ts';
@@ -75,6 +75,22 @@ describe('the segments that are ready', () => {
       `push 2 WAL file(s) to archive: 00000002.history...${segmentName(4)}`,
       `push 2 WAL file(s) to archive: ${segmentName(5)}...${segmentName(6)}`,
     ]);
+  });
+
+  test('what a killed process has left of a timeline history file goes when it is old', async () => {
+    const bed = await makeBed();
+    const history = '00000002.history';
+    bed.bed.write(`data/pg_wal/${history}`, '1\t0/3000000\tno reason\n');
+    bed.bed.write(`data/pg_wal/archive_status/${history}.ready`, '');
+    const old = Date.now() / 1000 - 2 * 60 * 60;
+    const [leftOver, young] = ['0a1b2c3d', '1a1b2c3d'].map(made =>
+      bed.bed.write(`repo1/archive/demo/15-1/${history}.${made}.pgbackrest.tmp`, '1\t0/3'),
+    );
+    bed.bed.own();
+    utimesSync(leftOver ?? '', old, old);
+    expect(await bed.push(history)).toMatchObject({ code: 0 });
+    await bed.backgroundEnds();
+    expect(bed.bed.archived()).toEqual([history, basename(young ?? '')]);
   });
 
   test('that one is damaged does not keep the others from the archive', async () => {

@@ -1,5 +1,14 @@
 /** In which order names become durable: what the power-loss sweep (test/sweep/power-loss) has found, each by itself. */
-import { existsSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -146,6 +155,24 @@ describe.skipIf(missing !== undefined)('durable', () => {
     const all = await calls('restore', ...restore(), '--delta');
     at(all, 'sync-end', join(dirname(data), 'spaces'));
     at(all, 'sync-end', dirname(data));
+  });
+
+  it('a folder above that may be entered, but not read, is not ours to sync, and no reason to fail', async () => {
+    const parent = dirname(data);
+    renameSync(`${data}/global/pg_control`, `${data}/backup.manifest`);
+    const above = bed.newFolder();
+    chmodSync(parent, 0o311);
+    try {
+      const all = await calls('restore', ...restore(), '--delta');
+      expect(() => at(all, 'sync-end', parent)).toThrow();
+      bed.makeFolders(join(above, 'repo'));
+      chmodSync(above, 0o311);
+      const made = await calls('stanza-create', `--repo1-path=${above}/repo`);
+      at(made, 'sync-end', `${above}/repo`);
+      expect(() => at(made, 'sync-end', above)).toThrow();
+    } finally {
+      for (const path of [parent, above]) chmodSync(path, 0o700);
+    }
   });
 
   it('stanza-delete: the info files are gone for good before what they speak of, and the stanza before success', async () => {

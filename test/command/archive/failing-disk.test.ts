@@ -31,6 +31,17 @@ it('a status that is read in two pieces is told whole', async () => {
   await bed.backgroundEnds();
 });
 
+it('a lock that the background process is handed, and cannot look at, is an error of the lock', async () => {
+  bed.ready(6);
+  const under = [join(bed.bed.folder, 'lock')];
+  const run = injector.prepare({ under, kinds: ['stat'], nth: 1, fault: 'EIO', process: 'background', onwards: true });
+  const asked = ['archive-push', '--archive-async', '--archive-timeout=10', `pg_wal/${segmentName(6)}`];
+  const { code, output } = await bed.bed.run(run.tool, asked);
+  expect(output).toContain('the background process has failed [50] and could not write why');
+  expect(code).toBe(50);
+  await bed.backgroundEnds();
+});
+
 it('a destination that cannot be looked at is not one that is missing', async () => {
   bed.bed.segment(segmentName(5));
   expect(await bed.bed.push(`pg_wal/${segmentName(5)}`)).toMatchObject({ code: 0 });

@@ -84,6 +84,15 @@ it('tells no secret, and nothing of the value of an option that it does not know
   });
 });
 
+it('tells no password that is in another value', () => {
+  const path = config(
+    '[global]\nrepo1-s3-endpoint=https://me:verysecret@host\nrecovery-option=primary_conninfo=host=a password=verysecret\n',
+  );
+  const text = report([`--config=${path}`], { PGBACKREST_REPO1_STORAGE_HOST: 'https://me:verysecret@host' });
+  expect(text).toContain('host');
+  expect(text).not.toContain('verysecret');
+});
+
 it('does not quote a name in which the secret is', () => {
   const path = config('[global]\nrepo1-cipher-pass: verysecret+/==\nvery5secretAz==\n');
   expect(JSON.parse(report([`--config=${path}`])).cfg.file.global).toEqual({

@@ -1,5 +1,5 @@
 /** Restores into a directory in which one file or folder cannot be looked at, read, moved or removed. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OperationKind } from '../../support/sweep/injector.ts';
@@ -44,6 +44,35 @@ const failures: readonly (readonly [OperationKind, number, string, number])[] = 
 ];
 
 describe('a restore that meets a failure', () => {
+  it('a directory that is made and does not get its mode is an error that names it, and the next one is whole', async () => {
+    const { data, args } = await restored();
+    const path = join(data, 'base/5');
+    rmSync(path, { recursive: true });
+    const failing = { under: [path], kinds: ['attributes'], nth: 1, fault: 'EIO' } as const;
+    const { code, output, hit } = await bed.meet(failing, 'restore', ...args);
+    expect(hit?.path).toBe(path);
+    expect(output).toContain(`ERROR: [047]: unable to create path '${path}': [5] I/o error`);
+    expect(code).toBe(47);
+    expect(existsSync(join(data, 'global/pg_control'))).toBe(false);
+    await bed.run('restore', ...args);
+    expect(readFileSync(join(data, changed))).toEqual(readFileSync(join(bed.cluster.data, changed)));
+    expect(statSync(path).mode & 0o777).toBe(0o700);
+  });
+
+  it('a file that cannot be removed with the directory that it is in is named, and not the directory alone', async () => {
+    const { data, args } = await restored();
+    const folder = join(data, 'base/9');
+    bed.makeFolders(folder);
+    writeFileSync(join(folder, 'x'), '');
+    chmodSync(folder, 0o500);
+    const { code, output } = await bed.attempt('restore', args);
+    expect(output).toContain(`ERROR: [061]: unable to remove path '${folder}/x': [13] Permission denied`);
+    expect(code).toBe(61);
+    chmodSync(folder, 0o700);
+    await bed.run('restore', ...args);
+    expect(existsSync(folder)).toBe(false);
+  });
+
   it.each(failures)(
     '%s, %i from the end, of %s: is an error that names it, and the next one is whole',
     async (kind, fromEnd, name, code) => {

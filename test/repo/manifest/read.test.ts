@@ -34,6 +34,7 @@ it.each<[what: string, from: string | RegExp, to: string]>([
   ],
   ['a file twice', version, 'pg_data/PG_VERSION={"size":0,"timestamp":1}\npg_data/PG_VERSION={'],
   ['WAL that begins with what is no segment', /backup-archive-start="\w+"/, 'backup-archive-start="../../x"'],
+  ['a passphrase that is an object', '[backup:db]\n', '[cipher]\ncipher-pass={"a":1}\n\n[backup:db]\n'],
   ['WAL that ends with what is no segment', /backup-archive-stop="\w+"/, 'backup-archive-stop=""'],
   [
     'a version of the tool that is an object',

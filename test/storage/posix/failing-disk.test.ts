@@ -1,7 +1,8 @@
 /** What our commands say of files and directories of a repository that cannot be synced, closed or removed. */
-import { rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { acquireLock } from '../../../src/base/lock.ts';
 import { FailingDisk } from '../../command/failing-disk.ts';
 import type { OperationKind } from '../../support/sweep/injector.ts';
 
@@ -34,6 +35,22 @@ it('a file that cannot be closed after it was read is an error that names it', a
   const { code, output } = await bed.meet(failing, 'repo-get', 'backup/demo/backup.info');
   expect(output).toContain(`unable to close file '${path}': [5] I/o error`);
   expect(code).toBe(79);
+});
+
+it('a lock of somebody else whose file cannot be closed is closed once: its number may be that of another file by then', async () => {
+  await bed.run('stanza-create');
+  const path = join(bed.locks, 'demo-backup-1.lock');
+  const holding = acquireLock(path, '1-ours');
+  chmodSync(path, 0o666);
+  try {
+    const failing = { under: [path], kinds: ['close'], nth: 1, fault: 'EIO' } as const;
+    const { code, output, hit } = await bed.meet(failing, 'backup', '--type=full');
+    expect(hit?.path).toBe(path);
+    expect(output).not.toContain('[9]');
+    expect([50, 79]).toContain(code);
+  } finally {
+    holding.release();
+  }
 });
 
 it('a file that cannot be removed with its directory is named, and not the directory alone', async () => {

@@ -82,7 +82,8 @@ const push = (name: string) => ({
     if (archived(bed, name).length > 0) await isArchived(bed, name);
   },
   verifies: false,
-  codes: ['command', 'repo-invalid'] as const,
+  // a status file is written or not, however far that came
+  codes: ['command', 'repo-invalid', 'file-write'] as const,
 });
 
 const get = (name: string) => ({
