@@ -40,6 +40,9 @@ async function prepareOld(bed: FaultBed): Promise<void> {
   writeFileSync(join(data, 'pg_hba.conf'), '');
 }
 
+/** What is removed is looked at on the way. */
+const looking = ['file-remove'] as const;
+
 type Judges = Pick<Scenario, 'complete' | 'failed'>;
 
 /** Every restore of a bed must bring back the same. */
@@ -78,7 +81,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     args: into,
     argsAgain: withDelta,
     places: ['target', 'repo', 'lock', 'spool'],
-    codes: ['file-remove'],
+    codes: looking,
     short: 1,
     async prepare(bed) {
       await prepare(bed);
@@ -94,6 +97,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     command: 'restore',
     args: withDelta,
     places: ['target', 'repo'],
+    codes: looking,
     short: 2,
     prepare: prepareOld,
     ...judges(),
@@ -106,7 +110,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     argsAgain: withDelta,
     places: ['target'],
     // what may not be looked at is taken for no data directory, which nothing is removed from
-    codes: ['path-not-empty'],
+    codes: [...looking, 'path-not-empty'],
     short: 2,
     prepare: prepareOld,
     ...judges(),
@@ -117,8 +121,7 @@ const scenarios: readonly (Scenario & { readonly layouts: readonly Layout[] })[]
     command: 'restore',
     args: bed => [...withDelta(bed), '--type=immediate', '--target-action=promote'],
     places: ['target'],
-    // the signal file of another kind of recovery is removed unseen
-    codes: ['file-remove'],
+    codes: looking,
     short: 2,
     prepare: prepareOld,
     ...recovered(judges()),
