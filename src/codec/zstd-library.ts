@@ -11,18 +11,33 @@ export type ZstdEngine = 'node' | 'zstd-napi' | 'portable';
 
 export interface ZstdLibrary {
   readonly engine: ZstdEngine;
+  /** The decoder wants each block by itself, so that its time can be limited. */
+  readonly blockwise?: true;
   /** Writes one frame or several. */
   openEncoder(level: number): Step;
   /** Reads frames whose structure was looked at already; throws when what is in them is corrupt. */
   openDecoder(): Step;
 }
 
-/** @param engine to have just this one; absent: the best there is */
-export async function loadZstd(codecs: NodeCodecs, engine?: ZstdEngine): Promise<ZstdLibrary> {
+/**
+ * Milliseconds for one block in JavaScript: the largest, with the largest window, takes 40. Of some hostile ones it never
+ * comes back.
+ */
+const longestBlock = 20_000;
+
+/**
+ * @param engine to have just this one; absent: the best there is
+ * @param blockTime after so many milliseconds a block is given up, where its decoder is written in JavaScript
+ */
+export async function loadZstd(
+  codecs: NodeCodecs,
+  engine?: ZstdEngine,
+  blockTime = longestBlock,
+): Promise<ZstdLibrary> {
   const found =
     (engine === undefined || engine === 'node' ? nodeLibrary(codecs) : undefined) ??
     (engine === undefined || engine === 'zstd-napi' ? napiLibrary(codecs) : undefined) ??
-    (engine === undefined || engine === 'portable' ? await portableLibrary() : undefined);
+    (engine === undefined || engine === 'portable' ? await portableLibrary(blockTime) : undefined);
   if (found === undefined) throw new BackstopError('assert', `zstandard by ${engine} is not available`);
   return found;
 }
@@ -186,11 +201,14 @@ function decode(context: DecompressContext, output: Buffer, input: Uint8Array): 
 /** Plain bytes of one frame: the encoder takes a whole frame at once. */
 const frameSize = 4 * 1024 * 1024;
 
-async function portableLibrary(): Promise<ZstdLibrary> {
+async function portableLibrary(blockTime: number): Promise<ZstdLibrary> {
   const encoding = await import('@toondepauw/node-zstd');
   const { Decompress } = await import('fzstd');
+  const { openTimeLimit } = await import('./time-limit.ts');
+  const limit = openTimeLimit(blockTime);
   return {
     engine: 'portable',
+    blockwise: true,
     openEncoder(level) {
       const encoder = new encoding.Encoder(level);
       let parts: Buffer[] = [];
@@ -218,27 +236,17 @@ async function portableLibrary(): Promise<ZstdLibrary> {
       };
     },
     openDecoder() {
-      let emitting: Emit = nothing;
+      const plain: Uint8Array[] = [];
       const decoder = new Decompress(chunk => {
-        if (chunk.length > 0) emitting(chunk);
+        if (chunk.length > 0) plain.push(chunk);
       });
       const push = (chunk: Uint8Array, last: boolean, emit: Emit): void => {
-        // an error of the sink must come out as it is, not as corrupt data
-        let failed: { readonly error: unknown } | undefined;
-        emitting = plain => {
-          try {
-            emit(plain);
-          } catch (error) {
-            failed = { error };
-            throw error;
-          }
-        };
         try {
-          decoder.push(chunk, last);
+          limit(() => decoder.push(chunk, last));
         } catch (cause) {
-          if (failed !== undefined) throw failed.error;
           throw corruptZstd(cause);
         }
+        for (const part of plain.splice(0)) emit(part);
       };
       return {
         // the decoder keeps what it cannot use yet, and the chunk is the caller's

@@ -14,8 +14,13 @@ export function openUnzstd(library: ZstdLibrary): Step {
   const frames = new FrameWatch();
   return {
     push(chunk, emit) {
-      frames.watch(chunk);
-      decoder.push(chunk, emit);
+      let from = 0;
+      frames.watch(chunk, end => {
+        if (library.blockwise !== true) return;
+        decoder.push(chunk.subarray(from, end), emit);
+        from = end;
+      });
+      if (from < chunk.length) decoder.push(chunk.subarray(from), emit);
     },
     end(emit) {
       frames.end();
@@ -49,14 +54,18 @@ class FrameWatch {
   #last = false;
   #frames = 0;
 
-  watch(chunk: Uint8Array): void {
+  /** @param onBlock is told where in the chunk a block ends */
+  watch(chunk: Uint8Array, onBlock: (end: number) => void): void {
     let at = 0;
     while (at < chunk.length) {
       if (this.#skip > 0) {
         const take = Math.min(this.#skip, chunk.length - at);
         this.#skip -= take;
         at += take;
-        if (this.#skip === 0) this.#skipped();
+        const isBlock = this.#part === 'body';
+        if (this.#skip > 0) continue;
+        this.#skipped();
+        if (isBlock) onBlock(at);
       } else {
         this.#bytes[this.#have++] = chunk[at++] ?? 0;
         if (this.#have === this.#need) this.#take();

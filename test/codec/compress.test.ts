@@ -188,6 +188,21 @@ describe('hostile input', () => {
     }
   });
 
+  it('a zst block of which a decoder never comes back is given up', async () => {
+    const stored = Buffer.from(
+      '28b52ffd00480d040002881d20f0eb0018312420c4e0620a312421c490843062484088210921862484185c4c01c3141e909d67906aa71e' +
+        'fc45ab191a786591d7eec2db551eb38547946b233e7c55af09987823a197e6c4d3941e928d279068af5efc44a3391a7961b157eec6cb' +
+        'd51eb1950794692b7e7c54a7299879278117e6c0010100809a0d7c2305',
+      'hex',
+    );
+    const impatient = await loadZstd(nodeCodecs(bufferPool(65536)), 'portable', 300);
+    for (const library of [...engines.filter(({ engine }) => engine !== 'portable'), impatient]) {
+      for (const cuts of [[], [1, 40, 137]]) {
+        expect(() => run(openUnzstd(library), stored, cuts), library.engine).toThrow(/^zst data is corrupt: /);
+      }
+    }
+  });
+
   it('a bz2 block that only pretends to begin is found out soon', () => {
     const magic = Buffer.from('314159265359', 'hex');
     const stored = Buffer.concat([Buffer.from('BZh9'), ...Array.from({ length: 50_000 }, () => magic)]);

@@ -11,10 +11,14 @@ import { TruthBed } from './truth-bed.ts';
 vi.mock('../../../src/parallel/pool.ts', () => import('../../support/one-thread-pool.ts'));
 
 const sweep = new Sweep('truth', 'beside');
-afterAll(() => sweep.report());
+let compared = 0;
+afterAll(() => {
+  sweep.report();
+  if (real !== undefined) expect(compared).toBeGreaterThan(0);
+});
 
 const real = requireCompat();
-/** Theirs may wait a minute for workers of its own that have met a damaged file. */
+/** Theirs may wait for two minutes for workers of its own that have met a damaged file. */
 const rounds = shortOrFull(1, 4);
 
 describe.skipIf(real === undefined)('beside the real tool', () => {
@@ -35,8 +39,11 @@ describe.skipIf(real === undefined)('beside the real tool', () => {
             const theirs = await bed.bed.foreign(real?.path ?? '', 'verify', ['--log-level-console=info']);
             const ours = toldOf((await bed.verify()).log);
             const found = toldOf(theirs.output.split('\n'));
-            sweep.tried('verify beside the real tool', found.size);
-            expect(theirs.code, theirs.output).toBe(0);
+            expect(ours.size).toBeGreaterThan(0);
+            // of some damage it ends with an error, or not at all, and tells of nothing
+            sweep.tried(theirs.code === 0 ? 'found by both' : 'found by ours alone', found.size || 1);
+            if (theirs.code !== 0) return;
+            compared++;
             expect(found.size, theirs.output).toBeGreaterThan(0);
             // of a bundle they name the member
             const damaged = [...found].map(shown => placeOf(shown, files));
@@ -48,7 +55,7 @@ describe.skipIf(real === undefined)('beside the real tool', () => {
       } finally {
         bed.dispose();
       }
-      if (isFullSweep()) console.log(`${nameOf(make)}: ${sweep.cases} found by both so far`);
+      if (isFullSweep()) console.log(`${nameOf(make)}: ${sweep.cases} found, ${compared} rounds compared so far`);
     },
   );
 });
