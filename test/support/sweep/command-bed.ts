@@ -79,12 +79,12 @@ export class CommandBed {
   }
 
   /** Runs another tool with the same configuration. */
-  foreign(program: string, command: string, args: readonly string[]): Promise<ForeignResult> {
+  foreign(program: string, command: string, args: readonly string[], seconds = 120): Promise<ForeignResult> {
     // newer releases refuse to be run by root, and 2.45 does not know the option: it may be in the environment all the same
     const env = { ...process.env, PGBACKREST_ALLOW_ROOT: 'y' };
     const all = [command, `--config=${this.config}`, '--stanza=demo', '--log-timestamp=n', ...args];
     return new Promise(resolve => {
-      execFile(program, all, { env, timeout: 120_000 }, (error, stdout, stderr) => {
+      execFile(program, all, { env, timeout: seconds * 1000 }, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
         resolve({ code, output: stdout + stderr });
       });

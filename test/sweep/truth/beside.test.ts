@@ -18,8 +18,9 @@ afterAll(() => {
 });
 
 const real = requireCompat();
-/** Theirs may wait for two minutes for workers of its own that have met a damaged file. */
 const rounds = shortOrFull(1, 4);
+/** Seconds: it may wait for ever for a process of its own that has met a damaged file. */
+const patience = 15;
 
 describe.skipIf(real === undefined)('beside the real tool', () => {
   // 2.45 cannot read files that are stored by blocks
@@ -36,7 +37,7 @@ describe.skipIf(real === undefined)('beside the real tool', () => {
         for (let round = 0; round < rounds; round++) {
           const flips: Flip[] = files.map(file => positions.flip(file, round));
           await withFlips(bed.repo, flips, async () => {
-            const theirs = await bed.bed.foreign(real?.path ?? '', 'verify', ['--log-level-console=info']);
+            const theirs = await bed.bed.foreign(real?.path ?? '', 'verify', ['--log-level-console=info'], patience);
             const ours = toldOf((await bed.verify()).log);
             const found = toldOf(theirs.output.split('\n'));
             expect(ours.size).toBeGreaterThan(0);
