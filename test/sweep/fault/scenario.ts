@@ -41,6 +41,8 @@ export interface Scenario {
   readonly verifies?: boolean;
   /** Unless a fault that goes on made it say this. */
   readonly unsound?: string;
+  /** An error that is right though it names no file. */
+  readonly nameless?: string;
   /** Other exit codes that are right. */
   readonly codes?: readonly ErrorKind[];
 }
@@ -174,7 +176,7 @@ function checkLoud(
   outcome: Outcome,
   place: Place,
   hits: readonly Operation[],
-  { codes = [], process }: Scenario,
+  { codes = [], nameless, process }: Scenario,
 ): void {
   // without a lock the background process may not write into the spool what was wrong
   const isSilent = process === 'background' && place === 'lock';
@@ -187,6 +189,7 @@ function checkLoud(
   if (!output.includes(`ERROR: [${String(code).padStart(3, '0')}]: `)) throw new Error('the log has no such error');
   // which one is not to be used was told in warnings
   if (code === errorCodes['repo-invalid'] || isSilent) return;
+  if (nameless !== undefined && output.includes(nameless)) return;
   const names = hits.map(({ path }) => path.replace(/(\.[0-9a-f]{8})?\.pgbackrest\.tmp$/, ''));
   const isNamed = (path: string) =>
     output.includes(path) || (output.includes(`'${basename(path)}'`) && output.includes(`in '${dirname(path)}'`));
