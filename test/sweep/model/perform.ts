@@ -5,6 +5,9 @@ import { type ExpireWish, expire, type ModelBackup, type ModelRepo } from './mod
 import type { Step } from './steps.ts';
 import { current, type Ended, pick, type RepoState, type World } from './world.ts';
 
+/** Of every backup. */
+const firstNotes: ReadonlyMap<string, string> = new Map([['from', 'start']]);
+
 type Of<Kind extends Step['kind']> = Extract<Step, { readonly kind: Kind }>;
 
 /** @throws when something is not as it should be */
@@ -116,7 +119,7 @@ async function backup(world: World, step: Of<'backup'>): Promise<void> {
       ...(step.online ? { wal: [first, lastOf(world, first, step.segments)] as const } : {}),
       stop,
       content,
-      notes: new Map([['from', 'start']]),
+      notes: firstNotes,
     };
     repo.backups = [...repo.backups, entry].sort((a, b) => (a.label < b.label ? -1 : 1));
     repo.history = new Set(repo.history).add(label);
@@ -224,7 +227,11 @@ async function take(
   const complete = new Set<string>(disk.complete());
   for (const label of disk.directories()) if (!complete.has(label)) disk.touch(label, clock.seconds);
   const must = new Set(after.backups.map(({ label }) => label));
-  repo.backups = before.backups.filter(({ label }) => complete.has(label) || must.has(label));
+  // one that the list has lost is found again by its manifest, which knows the notes that it was made with
+  const listed = new Set<string>((await disk.info()).backups.map(({ label }) => label));
+  repo.backups = before.backups
+    .filter(({ label }) => complete.has(label) || must.has(label))
+    .map(entry => (listed.has(entry.label) ? entry : { ...entry, notes: firstNotes }));
   const torn = repo.backups.map(({ label }) => label).filter(label => !must.has(label));
   repo.torn = new Set([...repo.torn, ...torn]);
   const archive = disk.archive();
