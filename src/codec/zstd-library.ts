@@ -11,8 +11,8 @@ export type ZstdEngine = 'node' | 'zstd-napi' | 'portable';
 
 export interface ZstdLibrary {
   readonly engine: ZstdEngine;
-  /** The decoder wants each block by itself, so that its time can be limited. */
-  readonly blockwise?: true;
+  /** The decoder wants no more blocks at once, so that its time can be limited. */
+  readonly mostBlocks?: number;
   /** Writes one frame or several. */
   openEncoder(level: number): Step;
   /** Reads frames whose structure was looked at already; throws when what is in them is corrupt. */
@@ -20,20 +20,16 @@ export interface ZstdLibrary {
 }
 
 /**
- * Milliseconds for one block in JavaScript: the largest, with the largest window, takes 40. Of some hostile ones it never
- * comes back.
+ * Milliseconds for the decoder in JavaScript to come back from a few blocks: each of the largest, with the largest window, takes
+ * it 40. From some hostile ones it never comes back.
  */
-const longestBlock = 20_000;
+const patience = 20_000;
 
 /**
  * @param engine to have just this one; absent: the best there is
- * @param blockTime after so many milliseconds a block is given up, where its decoder is written in JavaScript
+ * @param blockTime after so many milliseconds blocks are given up, where its decoder is written in JavaScript
  */
-export async function loadZstd(
-  codecs: NodeCodecs,
-  engine?: ZstdEngine,
-  blockTime = longestBlock,
-): Promise<ZstdLibrary> {
+export async function loadZstd(codecs: NodeCodecs, engine?: ZstdEngine, blockTime = patience): Promise<ZstdLibrary> {
   const found =
     (engine === undefined || engine === 'node' ? nodeLibrary(codecs) : undefined) ??
     (engine === undefined || engine === 'zstd-napi' ? napiLibrary(codecs) : undefined) ??
@@ -208,7 +204,7 @@ async function portableLibrary(blockTime: number): Promise<ZstdLibrary> {
   const limit = openTimeLimit(blockTime);
   return {
     engine: 'portable',
-    blockwise: true,
+    mostBlocks: 8,
     openEncoder(level) {
       const encoder = new encoding.Encoder(level);
       let parts: Buffer[] = [];

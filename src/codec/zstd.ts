@@ -15,8 +15,10 @@ export function openUnzstd(library: ZstdLibrary): Step {
   return {
     push(chunk, emit) {
       let from = 0;
+      let blocks = 0;
       frames.watch(chunk, end => {
-        if (library.blockwise !== true) return;
+        if (library.mostBlocks === undefined || ++blocks < library.mostBlocks) return;
+        blocks = 0;
         decoder.push(chunk.subarray(from, end), emit);
         from = end;
       });
