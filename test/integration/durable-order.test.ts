@@ -95,6 +95,9 @@ describe.skipIf(missing !== undefined)('durable', () => {
     const removed = at(all, 'unlink', `${folder}/backup.manifest`);
     const renamed = at(all, 'rename', `${repo}/backup/demo/backup.info`);
     expect(at(all, 'sync-end', `${repo}/backup/demo`, renamed)).toBeLessThan(removed);
+    // alone the copy looks like a backup that is being made
+    const copy = at(all, 'unlink', `${folder}/backup.manifest.copy`);
+    expect(at(all, 'sync-end', folder, copy)).toBeLessThan(removed);
     const synced = at(all, 'sync-end', folder, removed);
     expect(synced).toBeLessThan(at(all, 'unlink', `${folder}/pg_data/PG_VERSION`));
   });

@@ -156,10 +156,13 @@ async function removeManifests(
     const file = manifestFile(repo.stanza, label);
     try {
       if (!stay.has(label)) {
+        const folder = labelPath(repo.stanza, label);
         await repo.storage.remove(file + copySuffix);
+        // were it alone there after a crash, the next run would keep all of it for a backup that goes on with it
+        await repo.storage.paths?.sync(folder);
         await repo.storage.remove(file);
         // were it back after a crash, and the data not, the next run would list the backup again
-        await repo.storage.paths?.sync(labelPath(repo.stanza, label));
+        await repo.storage.paths?.sync(folder);
         gone.add(label);
         continue;
       }
