@@ -26,9 +26,8 @@ export async function run(session: Session<'stanza-upgrade'>): Promise<undefined
     log.info(`stanza-upgrade for stanza '${stanza}' on repo${repoConfig.key}`);
     const repo = await openRepo(session, repoConfig);
     try {
-      const isUpgraded = await upgradeInRepo(repo, control, session);
-      const mended = await mendCopies(repo, log);
-      if (!isUpgraded && !mended) {
+      // an upgrade writes all copies
+      if (!(await upgradeInRepo(repo, control, session)) && !(await mendCopies(repo, log))) {
         log.info(`stanza '${stanza}' on ${repo.name} is already up to date`);
       }
     } finally {

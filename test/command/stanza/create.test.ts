@@ -18,27 +18,15 @@ import { openRepoStorage } from '../../../src/storage/drivers.ts';
 import { temporarySuffix } from '../../../src/storage/posix/posix-storage.ts';
 import { forgeControl } from '../../postgres/forge.ts';
 import { type CommandResult, runCommand } from '../../support/command-run.ts';
-
-const systemId = 7710459850167362506n;
-const files = [
-  'archive/demo/archive.info',
-  'archive/demo/archive.info.copy',
-  'backup/demo/backup.info',
-  'backup/demo/backup.info.copy',
-];
+import { infoFiles as files, systemId, writeControl } from './info-files.ts';
 
 let root: string;
 let repo: string;
 
-function writeControl(version = '15', id = systemId): void {
-  mkdirSync(join(root, 'pg', 'global'), { recursive: true });
-  writeFileSync(join(root, 'pg', 'global', 'pg_control'), forgeControl(version, { systemId: id }));
-}
-
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'stanza-'));
   repo = join(root, 'repo');
-  writeControl();
+  writeControl(root);
 });
 
 afterEach(() => rmSync(root, { recursive: true }));
@@ -182,9 +170,9 @@ describe('a new stanza', () => {
     for (const file of files.slice(2)) rmSync(join(repo, file));
     expect((await run()).error).toMatchObject(missing);
     for (const file of files.slice(1, 2)) rmSync(join(repo, file));
-    writeControl('15', 5n);
+    writeControl(root, '15', 5n);
     expect((await run()).error).toMatchObject(missing);
-    writeControl();
+    writeControl(root);
     mkdirSync(join(repo, 'backup/demo/20260101-000000F'));
     expect((await run()).error).toMatchObject(missing);
     expect(readdirSync(join(repo, 'backup/demo'))).toEqual(['20260101-000000F']);
@@ -200,7 +188,7 @@ describe('a new stanza', () => {
   });
 
   it.each(['9.6', '18'])('of PostgreSQL %s', async version => {
-    writeControl(version);
+    writeControl(root, version);
     expect((await run()).error).toBeUndefined();
     expect((await (await open()).loadArchiveInfo()).history[0]?.version).toBe(version);
   });
@@ -257,7 +245,7 @@ describe('a stanza that exists', () => {
     ['another version', '16', systemId],
   ])('is not for %s', async (_what, version, id) => {
     const before = contents();
-    writeControl(version, id);
+    writeControl(root, version, id);
     expect((await run()).error).toMatchObject({
       kind: 'file-invalid',
       message: 'backup and archive info files exist but do not match the database',

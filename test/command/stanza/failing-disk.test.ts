@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { forgeControl } from '../../postgres/forge.ts';
 import { FailingDisk } from '../failing-disk.ts';
+import { infoFiles } from './info-files.ts';
 
 const folders = ['archive/demo', 'backup/demo'];
-const infos = ['archive/demo/archive.info', 'backup/demo/backup.info'].flatMap(path => [path, `${path}.copy`]);
 
 let bed: FailingDisk;
 let id = 7000000000000000000n;
 let before: string[];
 
-const contents = (): string[] => infos.map(path => readFileSync(join(bed.repo, path), 'utf8'));
+const contents = (): string[] => infoFiles.map(path => readFileSync(join(bed.repo, path), 'utf8'));
 const upgrade = ['stanza-upgrade', '--no-online'] as const;
 
 beforeAll(async () => {

@@ -1,25 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import * as create from '../../../src/command/stanza/create.ts';
 import * as upgrade from '../../../src/command/stanza/upgrade.ts';
-import { forgeControl } from '../../postgres/forge.ts';
+import { encrypted, readStored } from '../../../src/repo/stored.ts';
+import { openRepoStorage } from '../../../src/storage/drivers.ts';
 import { type CommandResult, runCommand } from '../../support/command-run.ts';
-
-const files = [
-  'archive/demo/archive.info',
-  'archive/demo/archive.info.copy',
-  'backup/demo/backup.info',
-  'backup/demo/backup.info.copy',
-];
+import { infoFiles as files, writeControl } from './info-files.ts';
 
 let root: string;
-
-function writeControl(version: string): void {
-  mkdirSync(join(root, 'pg', 'global'), { recursive: true });
-  writeFileSync(join(root, 'pg', 'global', 'pg_control'), forgeControl(version, { systemId: 7710459850167362506n }));
-}
 
 const contents = (): string[] => files.map(file => readFileSync(join(root, 'repo', file), 'latin1'));
 const put = (index: number, content = ''): void =>
@@ -57,10 +47,10 @@ it.each([
 ])('ends an upgrade that was stopped after any of its four files: %s', async (_, environment, order) => {
   for (let written = 0; written <= files.length; written++) {
     rmSync(join(root, 'repo'), { recursive: true, force: true });
-    writeControl('15');
+    writeControl(root, '15');
     expect((await run('stanza-create', environment)).error).toBeUndefined();
     const before = contents();
-    writeControl('16');
+    writeControl(root, '16');
     const first = await run('stanza-upgrade', environment);
     expect([first.log, first.error]).toEqual([[begun], undefined]);
     const upgraded = contents();
@@ -81,10 +71,10 @@ it.each([
 it.each(['stanza-upgrade', 'stanza-create'] as const)(
   '%s: a copy that is missing, damaged or old is written again',
   async command => {
-    writeControl('15');
+    writeControl(root, '15');
     expect((await run('stanza-create')).error).toBeUndefined();
     const old = contents();
-    writeControl('16');
+    writeControl(root, '16');
     expect((await run('stanza-upgrade')).error).toBeUndefined();
     const wanted = contents();
     for (const index of files.keys()) {
@@ -103,16 +93,9 @@ it.each(['stanza-upgrade', 'stanza-create'] as const)(
 );
 
 it('copies that hold the same are left as they are, however they are stored', async () => {
-  writeControl('15');
+  writeControl(root, '15');
   expect((await run('stanza-create', encryption)).error).toBeUndefined();
-  const first = contents();
-  rmSync(join(root, 'repo'), { recursive: true });
-  const plain = await run('stanza-create');
-  expect(plain.error).toBeUndefined();
   // one salt more: the same text, stored anew
-  for (const [index, content] of first.entries()) put(index, content);
-  const { readStored, encrypted } = await import('../../../src/repo/stored.ts');
-  const { openRepoStorage } = await import('../../../src/storage/drivers.ts');
   const storage = await openRepoStorage({ key: 1, type: 'posix', path: join(root, 'repo') });
   const text = await readStored(storage, `/${files[1]}`, 'sekret', 1e6);
   writeFileSync(join(root, 'repo', files[1] ?? ''), encrypted('sekret', text));

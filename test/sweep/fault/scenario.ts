@@ -39,7 +39,7 @@ export interface Scenario {
   ended?(bed: FaultBed): Promise<void>;
   /** The repository is verified after every run, unless false. */
   readonly verifies?: boolean;
-  /** Unless a fault that goes on made it say this. */
+  /** A warning after which it is not verified either, when it was a fault that goes on. */
   readonly unsound?: string;
   /** An error that is right though it names no file. */
   readonly nameless?: string;
